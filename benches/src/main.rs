@@ -1,0 +1,3 @@
+//! One program for each claim in the README.
+
+fn main() {}

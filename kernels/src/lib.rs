@@ -1,0 +1,1 @@
+//! Each op of the engine in one folder: its CPU version and its reference.

@@ -1,0 +1,3 @@
+//! Every developer command, the same in CI.
+
+fn main() {}
