@@ -1,3 +1,116 @@
-//! Every developer command, the same in CI.
+//! Every developer command, the same in CI: `cargo xtask COMMAND`.
+//!
+//! Knows how to start other programs and where their tools are kept. It links none of sluice's own crates, so that it
+//! builds in seconds on a machine that has built nothing else.
 
-fn main() {}
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "a command-line tool: its headings and summaries are its output")]
+
+mod cache;
+mod clock;
+mod fresh;
+mod quickstart;
+mod setup;
+mod shell;
+mod steps;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+/// Every developer command of sluice, the same in CI.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "\
+Start with `cargo xtask test`: it runs what CI runs, in CI's order. What the tests need besides
+Rust (a Python environment, Node packages, cargo-deny) it installs into a cache folder, once.
+
+The cache is $XTASK_CACHE, or $XDG_CACHE_HOME/sluice, or ~/.cache/sluice.
+It may be removed at any time."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything CI runs, every step even after a failure, with the time of each
+    #[command(after_help = "\
+Examples:
+  cargo xtask test                            all of it, as in CI
+  cargo xtask test --list                     the steps, and what each one holds
+  cargo xtask test --only fmt --only clippy   before a commit
+
+For one Rust test, plain cargo is quicker: `cargo test -p server rollout`.
+A tool that cannot be set up fails the step that needs it; no step is ever skipped.")]
+    Test(test::Options),
+    /// Prove the README: clean clone of HEAD, empty HOME and caches, then both README commands
+    #[command(after_help = "\
+Only what is committed takes part. Everything is downloaded and built again, in a temporary folder
+that needs about 20 GB and is removed at the end. Proxy, certificate and registry settings are
+kept; nothing else of your environment is. The commands that the quickstart prints are typed as
+printed, and what comes of each is checked; `--play-only PROGRAM` does only that, in a minute.")]
+    Fresh(fresh::Options),
+    /// Run benchmark programs, in release, one after the other
+    #[command(after_help = "\
+Examples:
+  cargo xtask bench swap
+  cargo xtask bench swap overhead
+  cargo xtask bench swap -- --promotions 100   arguments after `--` go to every program named
+
+Each program ends with one line `name key=value key=value …`.")]
+    Bench(BenchOptions),
+}
+
+#[derive(Args)]
+struct BenchOptions {
+    /// Programs of `benches/`
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    /// Arguments for each of them
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Test(options) => test::run(&options),
+        Command::Fresh(options) => fresh::run(&options),
+        Command::Bench(options) => bench(&options),
+    }
+}
+
+fn bench(options: &BenchOptions) -> Result<()> {
+    let root = shell::repository()?;
+    for name in &options.names {
+        let mut command = shell::cargo(&root);
+        command.args(["run", "--release", "--package", "benches", "--", name]).args(&options.args);
+        shell::run(&mut command, steps::BENCH_LIMIT)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,115 @@
+//! What the tests need besides Rust: found, or installed once into the cache, or a failure that says what to do.
+
+mod debian;
+mod deny;
+mod node;
+mod python;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::cache::Cache;
+use crate::shell;
+
+/// The pinned Python and Node packages.
+const LISTS: &str = "tests/python";
+
+/// How long one installation may take, with a slow registry in mind.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// A tool that a step cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// The Python environment of the real clients, in `XTASK_PYTHON`.
+    Python,
+    /// KServe's own environment, in `XTASK_PYTHON_KSERVE`: its pins contradict those of the other clients.
+    /// Asked for only where the repository holds its list.
+    PythonKserve,
+    /// Node packages (the Azure storage emulator), in `XTASK_NODE_MODULES`.
+    Node,
+    /// Shared libraries that the clients load.
+    Libraries,
+    /// `cargo deny`, on the `PATH` of the step.
+    Deny,
+}
+
+/// The tools set up so far, and the variables by which steps find them.
+pub(crate) struct Tools {
+    root: PathBuf,
+    cache: Cache,
+    variables: BTreeMap<Need, (&'static str, OsString)>,
+}
+
+impl Tools {
+    /// None yet.
+    pub(crate) fn new(root: &Path) -> Result<Self> {
+        Ok(Self { root: root.to_path_buf(), cache: Cache::open()?, variables: BTreeMap::new() })
+    }
+
+    /// Sets up what is needed and not there yet.
+    pub(crate) fn provide(&mut self, needs: &[Need]) -> Result<()> {
+        for need in needs {
+            if !self.variables.contains_key(need)
+                && let Some(variable) = self.set_up(*need)?
+            {
+                self.variables.insert(*need, variable);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells a program where the tools are.
+    pub(crate) fn export(&self, command: &mut Command) {
+        command.envs(self.variables.values().map(|(name, value)| (name, value)));
+    }
+
+    /// The interpreter of the Python environment.
+    pub(crate) fn python(&self) -> Result<&OsString> {
+        let (_, python) = self.variables.get(&Need::Python).context("the step does not list Need::Python")?;
+        Ok(python)
+    }
+
+    fn set_up(&self, need: Need) -> Result<Option<(&'static str, OsString)>> {
+        let lists = self.root.join(LISTS);
+        Ok(match need {
+            Need::Python => {
+                let lists = python::client_lists(&lists)?;
+                Some(("XTASK_PYTHON", python::environment(&self.cache, "python", &lists)?.into()))
+            }
+            Need::PythonKserve => match python::kserve_list(&lists) {
+                Some(list) => {
+                    Some(("XTASK_PYTHON_KSERVE", python::environment(&self.cache, "python-kserve", &[list])?.into()))
+                }
+                None => None,
+            },
+            Need::Node => Some(("XTASK_NODE_MODULES", node::modules(&self.cache, &lists)?.into())),
+            Need::Libraries => {
+                debian::ensure(debian::LIBRARIES)?;
+                None
+            }
+            Need::Deny => Some(("PATH", path_with(&deny::folder(&self.cache)?)?)),
+        })
+    }
+}
+
+/// This process's `PATH` with one more folder in front.
+fn path_with(folder: &Path) -> Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_path_buf()).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).context("a folder on the PATH cannot be passed on")
+}
+
+/// The text of a file that the repository must hold.
+fn list(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Runs an installer within its time limit.
+fn install(command: &mut Command) -> Result<()> {
+    shell::run(command, LIMIT)
+}

@@ -1,0 +1,146 @@
+//! The steps of `cargo xtask test`, as data: add a row and it runs here, in CI and in `fresh`.
+
+use std::time::Duration;
+
+use crate::setup::Need;
+
+/// How long one benchmark program may take.
+pub(crate) const BENCH_LIMIT: Duration = minutes(15);
+
+/// One check that CI makes.
+pub(crate) struct Step {
+    /// What `--only` calls it.
+    pub(crate) name: &'static str,
+    /// What holds when it passes.
+    pub(crate) holds: &'static str,
+    /// Tools set up before it.
+    pub(crate) needs: &'static [Need],
+    /// Programs run one after the other; the first that fails ends the step.
+    pub(crate) runs: &'static [Run],
+    /// How long each program may take. Generous: it is there to end a hang, not to judge speed.
+    pub(crate) limit: Duration,
+}
+
+/// One program of a step, started in the root of the repository.
+pub(crate) enum Run {
+    /// `cargo ARGS`.
+    Cargo(&'static [&'static str]),
+    /// `cargo ARGS` with one more environment variable.
+    CargoWith((&'static str, &'static str), &'static [&'static str]),
+    /// The Python of [`Need::Python`] with ARGS: a script of `tests/python`, or a module.
+    Python(&'static [&'static str]),
+    /// The quickstart of the release build, played as a newcomer would.
+    Quickstart,
+}
+
+/// Everything CI runs, in this order: what fails soonest comes first.
+pub(crate) const STEPS: &[Step] = &[
+    Step {
+        name: "deny",
+        holds: "one version of what must be one, licences we may ship, crates from the registry only",
+        needs: &[Need::Deny],
+        runs: &[Run::Cargo(&["deny", "--workspace", "check", "bans", "licenses", "sources"])],
+        limit: minutes(10),
+    },
+    Step {
+        name: "fmt",
+        holds: "the code is formatted",
+        needs: &[],
+        runs: &[Run::Cargo(&["fmt", "--all", "--check"])],
+        limit: minutes(2),
+    },
+    Step {
+        name: "clippy",
+        holds: "no warning in any target",
+        needs: &[],
+        runs: &[Run::Cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--keep-going",
+            FAILPOINTS,
+            "--",
+            "-D",
+            "warnings",
+        ])],
+        limit: minutes(40),
+    },
+    Step {
+        name: "doc",
+        holds: "the documentation builds, and its links lead somewhere",
+        needs: &[],
+        runs: &[Run::CargoWith(
+            ("RUSTDOCFLAGS", "-D warnings"),
+            &["doc", "--workspace", "--no-deps", "--keep-going", FAILPOINTS],
+        )],
+        limit: minutes(20),
+    },
+    Step {
+        name: "test",
+        holds: "every Rust test passes, those that drive real clients among them",
+        needs: &[Need::Libraries, Need::Python, Need::PythonKserve, Need::Node],
+        runs: &[Run::Cargo(&["test", "--workspace", "--no-fail-fast", FAILPOINTS])],
+        limit: minutes(60),
+    },
+    Step {
+        name: "clients",
+        holds: "the pinned Python packages agree with each other",
+        needs: &[Need::Python],
+        runs: &[Run::Python(&["-m", "pip", "check"])],
+        limit: minutes(5),
+    },
+    Step {
+        name: "build",
+        holds: "the program that ships builds, without fail points",
+        needs: &[],
+        runs: &[Run::Cargo(&["build", "--release"])],
+        limit: minutes(40),
+    },
+    Step {
+        name: "bench",
+        holds: "the programs behind the README's figures run, in their short forms",
+        needs: &[],
+        runs: &[
+            Run::Cargo(&["run", "--release", "-p", "benches", "--", "swap", "--short"]),
+            Run::Cargo(&["run", "--release", "-p", "benches", "--", "crash", "--short"]),
+            Run::Cargo(&["run", "--release", "-p", "benches", "--", "overhead", "--short"]),
+        ],
+        limit: BENCH_LIMIT,
+    },
+    Step {
+        name: "quickstart",
+        holds: "what the quickstart prints works as printed, and costs its callers no request",
+        needs: &[],
+        runs: &[Run::Quickstart],
+        limit: minutes(10),
+    },
+];
+
+/// Tests stop the process and break its disk at named places. The steps before the release build share this feature,
+/// so that they share what they compile.
+const FAILPOINTS: &str = "--features=server/failpoints";
+
+const fn minutes(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), STEPS.len());
+    }
+
+    #[test]
+    fn a_step_that_runs_python_asks_for_it() {
+        for step in STEPS {
+            let runs_python = step.runs.iter().any(|run| matches!(run, Run::Python(_)));
+            assert!(!runs_python || step.needs.contains(&Need::Python), "{}", step.name);
+        }
+    }
+}

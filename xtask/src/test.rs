@@ -1,0 +1,152 @@
+//! `cargo xtask test`: the steps one after the other, each with its heading and time, and a summary at the end.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use crate::clock::{Stopwatch, readable};
+use crate::setup::Tools;
+use crate::steps::{Run, STEPS, Step};
+use crate::{fresh, shell};
+
+/// What `cargo xtask test` was asked to do.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Run this step only; give it again for more
+    #[arg(long, value_name = "STEP", value_parser = PossibleValuesParser::new(STEPS.iter().map(|step| step.name)))]
+    only: Vec<String>,
+    /// Name the steps, run none
+    #[arg(long, conflicts_with = "only")]
+    list: bool,
+}
+
+/// How a step ended.
+struct Outcome {
+    name: &'static str,
+    time: Duration,
+    result: Result<()>,
+}
+
+/// Runs the steps asked for; fails when one of them failed.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.list {
+        STEPS.iter().for_each(|step| println!("{:10}  {}", step.name, step.holds));
+        return Ok(());
+    }
+    let root = shell::repository()?;
+    let mut tools = Tools::new(&root)?;
+    let total = Stopwatch::start();
+    let steps: Vec<&Step> = selected(&options.only).collect();
+    // A step that fails does not keep the next from running: one run tells everything that is wrong.
+    let outcomes: Vec<Outcome> = steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            println!("\n=== {}/{} {}: {}", index + 1, steps.len(), step.name, step.holds);
+            let outcome = timed(step, &root, &mut tools);
+            println!("=== {}", line(&outcome));
+            outcome
+        })
+        .collect();
+    conclude(&outcomes, total.elapsed())
+}
+
+fn selected(only: &[String]) -> impl Iterator<Item = &'static Step> {
+    STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name))
+}
+
+fn timed(step: &'static Step, root: &Path, tools: &mut Tools) -> Outcome {
+    let watch = Stopwatch::start();
+    let result = perform(step, root, tools);
+    Outcome { name: step.name, time: watch.elapsed(), result }
+}
+
+fn perform(step: &Step, root: &Path, tools: &mut Tools) -> Result<()> {
+    tools.provide(step.needs)?;
+    for run in step.runs {
+        let Some(mut command) = command(run, root, tools)? else {
+            // Bounded by its own waits: each thing it plays has one.
+            fresh::play_release(root)?;
+            continue;
+        };
+        tools.export(&mut command);
+        shell::run(&mut command, step.limit)?;
+    }
+    Ok(())
+}
+
+/// The program of a run; `None` for the quickstart, which is more than a program that ends.
+fn command(run: &Run, root: &Path, tools: &Tools) -> Result<Option<Command>> {
+    let mut command = match run {
+        Run::Cargo(_) | Run::CargoWith(..) => shell::cargo(root),
+        Run::Python(_) => shell::program(tools.python()?, root),
+        Run::Quickstart => return Ok(None),
+    };
+    if let Run::CargoWith((key, value), _) = run {
+        command.env(key, value);
+    }
+    if let Run::Cargo(args) | Run::CargoWith(_, args) | Run::Python(args) = run {
+        command.args(*args);
+    }
+    Ok(Some(command))
+}
+
+fn line(outcome: &Outcome) -> String {
+    let time = readable(outcome.time);
+    match &outcome.result {
+        Ok(()) => format!("{:10} passed  {time}", outcome.name),
+        Err(error) => format!("{:10} FAILED  {time}  {error:#}", outcome.name),
+    }
+}
+
+/// The summary, in numbers that add up: a step either passed or failed.
+fn conclude(outcomes: &[Outcome], total: Duration) -> Result<()> {
+    println!("\n=== summary");
+    outcomes.iter().for_each(|outcome| println!("{}", line(outcome)));
+    let failed: Vec<&str> = outcomes.iter().filter(|it| it.result.is_err()).map(|it| it.name).collect();
+    println!("in {}", readable(total));
+    println!("steps: {} passed, {} failed", outcomes.len() - failed.len(), failed.len());
+    if let Some(first) = failed.first() {
+        bail!("failed: {}; run one alone with `cargo xtask test --only {first}`", failed.join(", "));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    fn outcome(name: &'static str, result: Result<()>) -> Outcome {
+        Outcome { name, time: Duration::from_secs(2), result }
+    }
+
+    #[test]
+    fn steps_run_in_the_order_of_the_table() {
+        let names = |only: &[&str]| -> Vec<&str> {
+            let only: Vec<String> = only.iter().map(ToString::to_string).collect();
+            selected(&only).map(|step| step.name).collect()
+        };
+        assert_eq!(names(&["clippy", "fmt"]), ["fmt", "clippy"]);
+        assert_eq!(names(&[]).len(), STEPS.len());
+    }
+
+    #[test]
+    fn one_failure_fails_the_whole_and_is_named() {
+        let outcomes = [outcome("fmt", Err(anyhow!("not formatted"))), outcome("doc", Ok(()))];
+        let error = conclude(&outcomes, Duration::from_secs(4)).unwrap_err();
+        assert_eq!(error.to_string(), "failed: fmt; run one alone with `cargo xtask test --only fmt`");
+        assert!(conclude(&outcomes[1..], Duration::from_secs(2)).is_ok());
+    }
+
+    #[test]
+    fn a_line_tells_why() {
+        let failed = outcome("fmt", Err(anyhow!("not formatted").context("cannot check")));
+        assert_eq!(line(&failed), "fmt        FAILED  2.0 s  cannot check: not formatted");
+    }
+}
