@@ -6,6 +6,20 @@
 
 #![forbid(unsafe_code)]
 
+mod decode;
+mod document;
+mod edit;
+mod parse;
+mod problem;
+mod schema;
+pub mod settings;
 pub mod values;
+pub mod watch;
 
+pub use edit::{BumpError, BumpTarget, bump};
+pub use parse::{Parsed, content_digest, parse};
+pub use problem::{Problem, Problems};
+pub use schema::{json_schema, values_reference};
+pub use settings::{Device, LogFormat, Readiness, SETTINGS, Setting, Settings, SettingsLayer, settings_reference};
 pub use values::*;
+pub use watch::{FileError, FileState, Observed, WatchOptions, WatchTask, watch};

@@ -2,6 +2,7 @@
 //! [`crate::parse`].
 
 mod analysis;
+pub(crate) mod defaults;
 mod names;
 mod rollout;
 mod serving;
@@ -9,7 +10,7 @@ mod serving;
 use std::collections::BTreeMap;
 
 pub use analysis::{AnalysisTemplate, Metric, MetricKind, ThresholdRange};
-pub use names::{Digest, ModelName, StorageUri, Version, Weight};
+pub use names::{Digest, ModelName, Refused, StorageUri, Version, Weight};
 pub use rollout::{AnalysisRef, CanaryStrategy, OnFailure, SessionAffinity, Step};
 pub use serving::{Gate, GateMetric, MemoryPolicy, Serving};
 
@@ -22,7 +23,8 @@ pub struct Values {
     pub stable: Option<VersionSpec>,
     /// How a new version gets traffic.
     pub strategy: CanaryStrategy,
-    /// Named sets of metrics that judge a canary.
+    /// Named sets of metrics that judge a canary. Where a trial is analysed and no template of the file names
+    /// `nan-share`, a built-in one that does is here and in `strategy.analysis`.
     pub analysis_templates: BTreeMap<String, AnalysisTemplate>,
     /// Batch, queue and deadline limits.
     pub serving: Serving,

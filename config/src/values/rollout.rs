@@ -29,6 +29,14 @@ pub struct CanaryStrategy {
     pub on_failure: OnFailure,
 }
 
+impl CanaryStrategy {
+    /// The confidence of the whole trial's verdict, whether it is analysed beside the steps, among them or both.
+    #[must_use]
+    pub fn confidence(&self) -> f64 {
+        self.analysis.as_ref().map_or(super::defaults::CONFIDENCE, |analysis| analysis.confidence)
+    }
+}
+
 /// One entry of `strategy.canary.steps`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
@@ -43,7 +51,8 @@ pub enum Step {
 /// `strategy.canary.analysis`: background analysis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnalysisRef {
-    /// Names of `analysisTemplates`.
+    /// Names of [`crate::Values::analysis_templates`]. Empty where the file only sets the confidence of the analyses
+    /// among the steps, one of which names `nan-share` itself.
     pub templates: Vec<String>,
     /// Index of the first step at which the analysis runs.
     pub starting_step: usize,
