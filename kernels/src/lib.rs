@@ -1,1 +1,13 @@
 //! Each op of the engine in one folder: its CPU version and its reference.
+//!
+//! Owns arithmetic over buffers and candle tensors. It knows nothing of models, names or requests. A call on a shape
+//! or datatype it does not have is an error, never a panic; an op without its own device code falls back to candle's.
+
+pub mod bias_activation;
+mod element;
+pub mod embedding;
+pub mod health;
+pub mod softmax;
+
+pub use bias_activation::{Activation, dense};
+pub use element::Float;

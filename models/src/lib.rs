@@ -5,8 +5,24 @@
 
 #![forbid(unsafe_code)]
 
+pub mod error;
+pub mod files;
+pub mod golden;
 pub mod signature;
 pub mod tensor;
 
+mod artifact;
+mod mlmodel;
+pub mod model;
+pub mod oip;
+mod onnx;
+mod plan;
+mod sample;
+mod trial;
+
+pub use error::{GraphProblem, InputError, LoadError, OpError, RunError};
+pub use files::{FilesError, ModelFiles};
+pub use golden::{Golden, GoldenError, Tolerance};
+pub use model::{Cost, Inspection, Model, inspect, load};
 pub use signature::{Dim, Signature, TensorSpec};
 pub use tensor::{Datatype, NamedTensor, Tensor, TensorError};

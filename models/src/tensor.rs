@@ -211,6 +211,45 @@ impl Tensor {
         self.shape.first().copied().unwrap_or(1)
     }
 
+    /// How many elements are NaN or infinite; 0 for what is not a float.
+    #[must_use]
+    pub fn non_finite(&self) -> usize {
+        match self.datatype {
+            Datatype::Fp16 => kernels::health::non_finite_f16(&self.data),
+            Datatype::Bf16 => kernels::health::non_finite_bf16(&self.data),
+            Datatype::Fp32 => kernels::health::non_finite_f32(&self.data),
+            Datatype::Fp64 => kernels::health::non_finite_f64(&self.data),
+            _ => 0,
+        }
+    }
+
+    /// The elements as numbers, truths as 0 and 1, for comparison and display; `None` for `BYTES`. Whole numbers
+    /// beyond 2⁵³ are rounded.
+    #[must_use]
+    pub fn to_f64(&self) -> Option<Vec<f64>> {
+        macro_rules! decode {
+            ($ty:ty, $convert:expr) => {{
+                let (elements, _) = self.data.as_chunks::<{ size_of::<$ty>() }>();
+                elements.iter().map(|e| $convert(<$ty>::from_le_bytes(*e))).collect()
+            }};
+        }
+        Some(match self.datatype {
+            Datatype::Bool | Datatype::Uint8 => self.data.iter().map(|byte| f64::from(*byte)).collect(),
+            Datatype::Uint16 => decode!(u16, f64::from),
+            Datatype::Uint32 => decode!(u32, f64::from),
+            Datatype::Uint64 => decode!(u64, |v| v as f64),
+            Datatype::Int8 => decode!(i8, f64::from),
+            Datatype::Int16 => decode!(i16, f64::from),
+            Datatype::Int32 => decode!(i32, f64::from),
+            Datatype::Int64 => decode!(i64, |v| v as f64),
+            Datatype::Fp16 => decode!(half::f16, half::f16::to_f64),
+            Datatype::Bf16 => decode!(half::bf16, half::bf16::to_f64),
+            Datatype::Fp32 => decode!(f32, f64::from),
+            Datatype::Fp64 => decode!(f64, |v| v),
+            Datatype::Bytes => return None,
+        })
+    }
+
     /// The elements of a `BYTES` tensor; empty for other datatypes.
     pub fn byte_elements(&self) -> impl Iterator<Item = &[u8]> {
         let ends =

@@ -1,0 +1,78 @@
+//! What is wrong with a request, gathered so that its sender sees all of it at once.
+
+use super::Limits;
+
+/// Characters of the sender's text that an error repeats.
+const SHOWN_MAX: usize = 64;
+
+/// A request or tensor that is refused; the text names the tensor, the value and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub String);
+
+/// The problems found so far.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<String>);
+
+impl Problems {
+    /// More than this many are counted, not told: an error stays readable.
+    const TOLD_MAX: usize = 8;
+
+    /// Adds one.
+    pub fn push(&mut self, problem: String) {
+        self.0.push(problem);
+    }
+
+    /// The value, or what was wrong with it.
+    pub fn take<T>(&mut self, result: Result<T, String>) -> Option<T> {
+        result.map_err(|problem| self.push(problem)).ok()
+    }
+
+    /// `value`, unless something was wrong.
+    ///
+    /// # Errors
+    /// Everything that was wrong, in one text.
+    pub fn finish<T>(self, value: T) -> Result<T, Invalid> {
+        if self.0.is_empty() {
+            return Ok(value);
+        }
+        let more = self.0.len().saturating_sub(Self::TOLD_MAX);
+        let mut told = self.0[..self.0.len() - more].join("; ");
+        if more > 0 {
+            told.push_str(&format!("; and {more} more"));
+        }
+        Err(Invalid(told))
+    }
+}
+
+/// Text of the sender as an error may repeat it: escaped, and cut at 64 characters.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    let mut kept: String = text.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN_MAX).is_some() {
+        kept.push('…');
+    }
+    kept
+}
+
+/// Refuses more tensors than `limits` has; `what` is `inputs` or `outputs`.
+///
+/// # Errors
+/// How many there are, and the limit.
+pub fn tensor_count(what: &str, count: usize, limits: Limits) -> Result<(), Invalid> {
+    if count <= limits.tensors {
+        return Ok(());
+    }
+    Err(Invalid(format!("the request has {count} {what}, over the limit of {}", limits.tensors)))
+}
+
+/// Adds a problem for each name that occurs again; `what` is `input` or `output`.
+pub fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>, problems: &mut Problems) {
+    let mut seen: Vec<&str> = Vec::new();
+    for name in names {
+        if seen.contains(&name) {
+            problems.push(format!("{what} '{}' is given twice", shown(name)));
+        }
+        seen.push(name);
+    }
+}
