@@ -2,3 +2,22 @@
 //! command line.
 
 #![forbid(unsafe_code)]
+
+pub mod app;
+pub mod batch;
+pub mod bringup;
+pub mod catalog;
+pub mod cli;
+pub mod device;
+pub mod feed;
+pub mod front;
+pub mod infer;
+pub mod keep;
+pub mod rollout;
+pub mod route;
+pub mod shutdown;
+pub mod store;
+pub mod telemetry;
+pub mod version;
+
+pub use app::fail_points;

@@ -1,0 +1,332 @@
+//! The composition root: the only file that knows every part.
+//!
+//! [`App::start`] builds the parts in the order they need each other and binds the ports; [`App::shut_down`] lets go of
+//! them in the opposite order. Everything that is spawned here is waited for there.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{Readiness, Settings, WatchOptions, WatchTask};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::bringup::Bringup;
+use crate::catalog::{Catalog, ReadinessRule};
+use crate::device::{self, Device};
+use crate::feed;
+use crate::front::admin::{self, AdminOptions, Token};
+use crate::front::listen::{Drained, ListenOptions, Listener, Protocol};
+use crate::front::{self, AccessLog, Front, Limits};
+use crate::infer::Inference;
+use crate::keep;
+use crate::rollout::reconcile::Parts;
+use crate::rollout::{DesiredModels, MemoryDir, Reconciler, RolloutHandle};
+use crate::route;
+use crate::shutdown::{self, Grace, Lifecycle};
+use crate::store::{Store, StoreError, StoreOptions};
+use crate::telemetry::Metrics;
+use crate::telemetry::rollout::RolloutCollector;
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port is taken or forbidden.
+    #[error("{flag} {address}: {source}; choose another address with {flag} HOST:PORT")]
+    Bind {
+        /// The setting.
+        flag: &'static str,
+        /// As given.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The cache folder cannot be used.
+    #[error("--cache: {0}")]
+    Store(#[from] StoreError),
+    /// The token file cannot be read.
+    #[error("--admin-token-file {path}: {source}", path = .path.display())]
+    AdminToken {
+        /// As given.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The token file holds nothing that can be a token.
+    #[error("--admin-token-file {path}: the file is empty; write the token into it", path = .path.display())]
+    AdminTokenEmpty {
+        /// As given.
+        path: PathBuf,
+    },
+    /// This build cannot use the device.
+    #[error("--device {0}: this build runs on the CPU only; use --device cpu or auto")]
+    Device(String),
+    /// The system refused a thread or a signal handler.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+/// Where the server listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// OIP V2 and V1 over HTTP.
+    pub http: SocketAddr,
+    /// OIP V2 over gRPC.
+    pub grpc: SocketAddr,
+    /// Metrics, status, verbs.
+    pub admin: SocketAddr,
+}
+
+/// A running server.
+pub struct App {
+    addresses: Addresses,
+    lifecycle: Lifecycle,
+    grace: Grace,
+    catalog: Catalog,
+    rollout: RolloutHandle,
+    draining: CancellationToken,
+    stop_serving: CancellationToken,
+    stop_rollout: CancellationToken,
+    stop_admin: CancellationToken,
+    serving: JoinSet<()>,
+    background: JoinSet<()>,
+    watches: Vec<WatchTask>,
+}
+
+impl App {
+    /// Builds everything, binds the ports and starts to serve. Returns before any model is up.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        // What can be wrong with the settings comes first, so that a refused start leaves nothing behind.
+        let token = settings.admin_token_file.as_ref().map(read_token).transpose()?;
+        let ports = Ports::bind(&settings).await?;
+        let device = start_device(&settings)?;
+        let metrics = Arc::new(Metrics::new(&device));
+        let store = Store::open(store_options(&settings)).await?;
+        let lifecycle = Lifecycle::default();
+        let (routes, publisher) = route::routes();
+        let (desired, watches, feed) = watch_values(&settings);
+        let stop_rollout = CancellationToken::new();
+        let memory = MemoryDir::new(settings.cache.join("rollout"));
+        let (reconciler, rollout) = Reconciler::new(Parts {
+            stager: Bringup::new(Arc::clone(&store), device, Arc::clone(&metrics)),
+            routes: publisher,
+            memory: memory.clone(),
+            desired,
+            jitter: Box::new(rand::random::<f64>),
+            shutdown: stop_rollout.clone(),
+        });
+        metrics.register(Box::new(RolloutCollector::new(rollout.status())));
+        let catalog = Catalog::new(routes.clone(), lifecycle.clone(), readiness(&settings.readiness));
+        let inference = Inference::new(routes, settings.requests_max, lifecycle.clone(), Arc::clone(&metrics));
+
+        let mut background = JoinSet::new();
+        background.spawn(feed);
+        background.spawn(keep::protect(store, memory.last_known_good(), rollout.status()));
+        background.spawn(reconciler.run());
+        let (draining, stop_serving) = (CancellationToken::new(), CancellationToken::new());
+        let stop_admin = CancellationToken::new();
+        let front = Front {
+            inference,
+            catalog: catalog.clone(),
+            limits: limits(&settings),
+            access: AccessLog::one_in(one_in(settings.access_log_sample)),
+            draining: draining.clone(),
+            closing: stop_serving.clone(),
+        };
+        let exposition = Arc::new(move || metrics.exposition());
+        let admin = AdminOptions { rollout: rollout.clone(), catalog: catalog.clone(), metrics: exposition, token };
+        let addresses = ports.addresses();
+        let mut serving = JoinSet::new();
+        ports.serve(front.shared(), admin, &mut serving, &mut background, &stop_serving, &stop_admin);
+        let grace = Grace { not_ready_wait: settings.not_ready_wait, period: settings.grace_period };
+        Ok(Self {
+            addresses,
+            lifecycle,
+            grace,
+            catalog,
+            rollout,
+            draining,
+            stop_serving,
+            stop_rollout,
+            stop_admin,
+            serving,
+            background,
+            watches,
+        })
+    }
+
+    /// Where it listens; port 0 is resolved.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// What it serves.
+    #[must_use]
+    pub const fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Verbs and status.
+    #[must_use]
+    pub const fn rollout(&self) -> &RolloutHandle {
+        &self.rollout
+    }
+
+    /// Not ready, then drained, then gone: false when the grace period ended first.
+    pub async fn shut_down(mut self) -> bool {
+        self.stop_rollout.cancel();
+        self.draining.cancel();
+        let lifecycle = self.lifecycle.clone();
+        let stop_serving = self.stop_serving.clone();
+        let drained = async {
+            stop_serving.cancel();
+            while self.serving.join_next().await.is_some() {}
+        };
+        let in_time = lifecycle.shut_down(self.grace, drained).await;
+        // The admin port stays to the end, so that the last metrics can be read.
+        self.stop_admin.cancel();
+        for watch in self.watches {
+            watch.stop().await;
+        }
+        let ended = async { while self.background.join_next().await.is_some() {} };
+        tokio::time::timeout(BACKGROUND_STOP_MAX, ended).await.is_ok() && in_time
+    }
+}
+
+/// How long tasks without callers may take to end.
+const BACKGROUND_STOP_MAX: Duration = Duration::from_secs(5);
+
+/// Serves until SIGTERM or SIGINT; `started` is told where.
+pub async fn run(settings: Settings, started: impl FnOnce(&App)) -> Result<(), StartError> {
+    let signal = shutdown::signal()?;
+    let app = App::start(settings).await?;
+    started(&app);
+    let signal = signal.await;
+    tracing::info!(signal, "shutting down");
+    if !app.shut_down().await {
+        tracing::warn!("the grace period ended before every request did");
+    }
+    Ok(())
+}
+
+struct Ports {
+    http: Listener,
+    grpc: Listener,
+    admin: Listener,
+}
+
+impl Ports {
+    async fn bind(settings: &Settings) -> Result<Self, StartError> {
+        let bind = async |flag, address, protocol| {
+            let options = listen_options(settings, protocol);
+            Listener::bind(address, options).await.map_err(|source| StartError::Bind { flag, address, source })
+        };
+        Ok(Self {
+            http: bind("--http", settings.http, Protocol::Http).await?,
+            grpc: bind("--grpc", settings.grpc, Protocol::Grpc).await?,
+            admin: bind("--admin", settings.admin, Protocol::Http).await?,
+        })
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses { http: self.http.local_addr(), grpc: self.grpc.local_addr(), admin: self.admin.local_addr() }
+    }
+
+    fn serve(
+        self,
+        front: Arc<Front>,
+        admin: AdminOptions,
+        serving: &mut JoinSet<()>,
+        background: &mut JoinSet<()>,
+        stop_serving: &CancellationToken,
+        stop_admin: &CancellationToken,
+    ) {
+        let (http, grpc) = (front::http::router(Arc::clone(&front)), front::grpc::service(front));
+        let (stop_http, stop_grpc, stop_admin) = (stop_serving.clone(), stop_serving.clone(), stop_admin.clone());
+        serving.spawn(async move { ended("http", self.http.serve(http, stop_http).await) });
+        serving.spawn(async move { ended("grpc", self.grpc.serve(grpc, stop_grpc).await) });
+        let admin = admin::router(admin);
+        background.spawn(async move { ended("admin", self.admin.serve(admin, stop_admin).await) });
+    }
+}
+
+fn ended(port: &'static str, drained: Drained) {
+    tracing::debug!(port, cut = drained.cut, "port is closed");
+}
+
+fn listen_options(settings: &Settings, protocol: Protocol) -> ListenOptions {
+    let defaults = ListenOptions::new(protocol);
+    ListenOptions {
+        connection_age_max: settings.connection_age_max,
+        connection_age_jitter: settings.connection_age_jitter,
+        keep_alive_interval: settings.keepalive,
+        drain_timeout: settings.grace_period,
+        ..defaults
+    }
+}
+
+fn start_device(settings: &Settings) -> Result<Device, StartError> {
+    match settings.device {
+        config::Device::Cpu | config::Device::Auto => Ok(Device::cpu(device::host_memory_limit())?),
+        config::Device::Cuda(index) => Err(StartError::Device(format!("cuda:{index}"))),
+    }
+}
+
+fn store_options(settings: &Settings) -> StoreOptions {
+    StoreOptions::new(settings.cache.clone(), settings.cache_bytes_max)
+}
+
+type Feed = futures::future::BoxFuture<'static, ()>;
+
+fn watch_values(settings: &Settings) -> (watch::Receiver<Arc<DesiredModels>>, Vec<WatchTask>, Feed) {
+    let watch_one = |source: &PathBuf| {
+        let mut options = WatchOptions::new(source.clone());
+        options.interval = settings.watch_interval;
+        config::watch(options)
+    };
+    let (sources, tasks) = settings.values.iter().map(watch_one).unzip();
+    let (sender, desired) = watch::channel(Arc::default());
+    (desired, tasks, Box::pin(feed::run(sources, sender)))
+}
+
+fn readiness(rule: &Readiness) -> ReadinessRule {
+    match rule {
+        Readiness::All => ReadinessRule::All,
+        Readiness::Any => ReadinessRule::Any,
+        Readiness::Models(names) => ReadinessRule::Models(names.iter().map(ToString::to_string).collect()),
+    }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        body_bytes: settings.http_body_bytes_max,
+        message_bytes: settings.grpc_message_bytes_max,
+        inflated_bytes: settings.inflated_bytes_max,
+        ..Limits::default()
+    }
+}
+
+/// A share of requests as "one in so many"; 0 is none.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share above 0 has a reciprocal that saturates"
+)]
+fn one_in(share: f64) -> u32 {
+    if share > 0.0 { (1.0 / share).round() as u32 } else { 0 }
+}
+
+fn read_token(path: &PathBuf) -> Result<Token, StartError> {
+    let text = std::fs::read_to_string(path).map_err(|source| StartError::AdminToken { path: path.clone(), source })?;
+    Token::new(&text).ok_or_else(|| StartError::AdminTokenEmpty { path: path.clone() })
+}
+
+/// Every named point at which a test may abort the process.
+#[must_use]
+pub fn fail_points() -> Vec<&'static str> {
+    [crate::store::FAIL_POINTS, crate::bringup::FAIL_POINTS, crate::rollout::FAIL_POINTS].concat()
+}

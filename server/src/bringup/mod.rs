@@ -1,0 +1,244 @@
+//! From a values file's version to a version that may get traffic: pull, verify, admit, load, warm, gate.
+//!
+//! The only maker of [`LiveVersion`]s, so nothing unverified can be routed. It implements the reconciler's
+//! [`Stager`]; it never decides *whether* a version gets traffic.
+
+mod gate;
+
+use std::sync::Arc;
+
+use config::VersionSpec;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use models::{ModelFiles, NamedTensor};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::device::{Device, Executable, OutOfMemory};
+use crate::rollout::{StageError, StagePhase, StageRequest, Staged, Stager};
+use crate::store::{Fetch, Progress, ProgressPhase, Store, VerifiedArtifact};
+use crate::telemetry::{Metrics, reload::ReloadResult};
+use crate::version::{Identity, LiveVersion};
+
+/// Names of the points where a test may stop or abort a bring-up.
+pub const FAIL_POINTS: &[&str] = &[
+    "bringup::before_load",
+    "bringup::after_load",
+    "bringup::before_warm",
+    "bringup::before_gate",
+    "bringup::after_gate",
+];
+
+/// Brings versions up on one device.
+#[derive(Clone)]
+pub struct Bringup {
+    store: Arc<Store>,
+    device: Device,
+    metrics: Arc<Metrics>,
+}
+
+impl Bringup {
+    /// Pulls through `store`, runs on `device`.
+    #[must_use]
+    pub const fn new(store: Arc<Store>, device: Device, metrics: Arc<Metrics>) -> Self {
+        Self { store, device, metrics }
+    }
+
+    async fn bring_up(
+        self,
+        request: StageRequest,
+        phases: watch::Sender<StagePhase>,
+    ) -> Result<Staged<LiveVersion>, StageError> {
+        let model = request.model.to_string();
+        let clock = PhaseClock { metrics: &self.metrics, model: &model };
+        let artifact = clock.time("pull", self.pull(&request, &phases)).await?;
+        let digest = artifact.digest();
+        let result = self.load(&request, artifact, &phases, &clock).await;
+        result.map_err(|error| StageError { digest: Some(digest), ..error })
+    }
+
+    async fn pull(
+        &self,
+        request: &StageRequest,
+        phases: &watch::Sender<StagePhase>,
+    ) -> Result<VerifiedArtifact, StageError> {
+        let (progress, mut seen) = watch::channel(Progress::default());
+        let fetch = self
+            .store
+            .fetch(Fetch { model: &request.model, spec: &request.spec, signing: &request.signing }, &progress);
+        tokio::pin!(fetch);
+        loop {
+            tokio::select! {
+                result = &mut fetch => {
+                    return result.map_err(|error| StageError {
+                        phase: "pull",
+                        reason: error.to_string(),
+                        permanent: error.permanent(),
+                        no_room: false,
+                        digest: None,
+                    });
+                }
+                Ok(()) = seen.changed() => { phases.send_replace(stage_phase(&seen.borrow_and_update())); }
+            }
+        }
+    }
+
+    async fn load(
+        &self,
+        request: &StageRequest,
+        artifact: VerifiedArtifact,
+        phases: &watch::Sender<StagePhase>,
+        clock: &PhaseClock<'_>,
+    ) -> Result<Staged<LiveVersion>, StageError> {
+        phases.send_replace(StagePhase::Loading);
+        fail::fail_point!("bringup::before_load");
+        let (artifact, loaded) = clock.time("load", self.load_executable(request, artifact)).await?;
+        fail::fail_point!("bringup::after_load");
+        phases.send_replace(StagePhase::Warming);
+        fail::fail_point!("bringup::before_warm");
+        clock.time("warm", warm(&loaded.executable, request.serving.max_batch_size)).await?;
+        phases.send_replace(StagePhase::Gating);
+        fail::fail_point!("bringup::before_gate");
+        clock.time("gate", gate::check(&loaded.executable, &loaded.files, request.compatible_with.as_deref())).await?;
+        fail::fail_point!("bringup::after_gate");
+        Ok(self.live(request, artifact, loaded.executable))
+    }
+
+    /// Reads, parses and places the model on a thread that serves no requests.
+    async fn load_executable(
+        &self,
+        request: &StageRequest,
+        artifact: VerifiedArtifact,
+    ) -> Result<(VerifiedArtifact, Loaded), StageError> {
+        let (device, format, rows_max) = (self.device.clone(), request.format.clone(), request.serving.max_batch_size);
+        let loading = tokio::task::spawn_blocking(move || {
+            let loaded = load_blocking(&artifact, &device, format.as_deref(), rows_max);
+            loaded.map(|loaded| (artifact, loaded))
+        });
+        loading.await.map_err(|_| failed("load", "the model's loader panicked".to_owned(), true))?
+    }
+
+    fn live(
+        &self,
+        request: &StageRequest,
+        artifact: VerifiedArtifact,
+        executable: Arc<Executable>,
+    ) -> Staged<LiveVersion> {
+        let digest = artifact.digest();
+        let identity =
+            Identity { model: request.model.as_str().into(), version: request.spec.version.as_str().into(), digest };
+        let notes = artifact.notes().to_vec();
+        let live = LiveVersion::new(
+            identity,
+            request.serving.clone(),
+            executable,
+            Arc::clone(&self.metrics),
+            Arc::new(artifact),
+        );
+        Staged { digest, live: Arc::new(live), notes }
+    }
+}
+
+impl Stager for Bringup {
+    type Live = LiveVersion;
+
+    fn stage(
+        &self,
+        request: StageRequest,
+        phase: watch::Sender<StagePhase>,
+    ) -> BoxFuture<'static, Result<Staged<LiveVersion>, StageError>> {
+        let this = self.clone();
+        async move {
+            let (metrics, model) = (Arc::clone(&this.metrics), request.model.to_string());
+            let VersionSpec { version, .. } = request.spec.clone();
+            let started = Instant::now();
+            let result = this.bring_up(request, phase).await;
+            let ended = if result.is_ok() { ReloadResult::Success } else { ReloadResult::Failure };
+            metrics.reload.finished(&model, ended);
+            match &result {
+                Ok(staged) => tracing::info!(model, %version, digest = %staged.digest, elapsed_ms = started.elapsed().as_millis(), "version is up"),
+                Err(error) => tracing::warn!(model, %version, phase = error.phase, reason = error.reason, "version did not come up"),
+            }
+            result
+        }
+        .boxed()
+    }
+}
+
+struct Loaded {
+    executable: Arc<Executable>,
+    files: ModelFiles,
+}
+
+fn load_blocking(
+    artifact: &VerifiedArtifact,
+    device: &Device,
+    format: Option<&str>,
+    rows_max: usize,
+) -> Result<Loaded, StageError> {
+    let read = artifact
+        .files()
+        .map_err(|error| failed("load", format!("the cached artifact cannot be read: {error}"), false))?;
+    let mut files = ModelFiles::new();
+    for (name, data) in read {
+        files.insert(name, data).map_err(|error| failed("load", error.to_string(), true))?;
+    }
+    let inspection = models::inspect(&files).map_err(|error| failed("load", error.to_string(), true))?;
+    if let Some(declared) = format
+        && declared != inspection.format
+    {
+        let reason = format!("model.format says `{declared}`, but the artifact holds `{}`", inspection.format);
+        return Err(failed("load", reason, true));
+    }
+    let no_room = |error: OutOfMemory| StageError { no_room: true, ..failed("admit", error.to_string(), false) };
+    let reservation = device.reserve(inspection.memory_bytes(rows_max)).map_err(no_room)?;
+    let model = inspection.load(device.candle()).map_err(|error| failed("load", error.to_string(), true))?;
+    let executable = Arc::new(Executable::new(model, device.clone(), reservation, rows_max));
+    Ok(Loaded { executable, files })
+}
+
+/// Runs the batch sizes that a device would specialise for, so that no caller pays for a first time.
+async fn warm(executable: &Arc<Executable>, rows_max: usize) -> Result<(), StageError> {
+    let batched = executable.model().signature().batched;
+    let sizes = batch_sizes(if batched { rows_max } else { 1 });
+    for rows in sizes {
+        let inputs: Vec<NamedTensor> = executable.model().sample_inputs(rows);
+        let outputs = executable.run(inputs).await;
+        outputs.map_err(|error| failed("warm", format!("a warm-up batch of {rows} rows failed: {error}"), true))?;
+    }
+    Ok(())
+}
+
+/// Powers of two and the largest: between them a batch runs the same code.
+fn batch_sizes(rows_max: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(1_usize), |rows| rows.checked_mul(2))
+        .take_while(move |rows| *rows < rows_max)
+        .chain([rows_max])
+}
+
+fn failed(phase: &'static str, reason: String, permanent: bool) -> StageError {
+    StageError { phase, reason, permanent, no_room: false, digest: None }
+}
+
+fn stage_phase(progress: &Progress) -> StagePhase {
+    match progress.phase {
+        ProgressPhase::Pulling => {
+            StagePhase::Pulling { done_bytes: progress.done_bytes, total_bytes: progress.total_bytes }
+        }
+        ProgressPhase::Verifying => StagePhase::Verifying,
+    }
+}
+
+struct PhaseClock<'a> {
+    metrics: &'a Metrics,
+    model: &'a str,
+}
+
+impl PhaseClock<'_> {
+    async fn time<T>(&self, phase: &'static str, work: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        let result = work.await;
+        self.metrics.reload.phase(self.model, phase, started.elapsed());
+        result
+    }
+}

@@ -1,0 +1,255 @@
+//! HTTP to a running server, for commands: one request, one answer, bounded in time and size, and failures that say
+//! what to do. Knows the addresses and the error body, not what the answers mean.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::{Method, Response, StatusCode, Url, header};
+use serde::de::DeserializeOwned;
+
+use super::exit::{Exit, Failure};
+use super::output::Clean;
+
+/// Says where the admin port is.
+pub(crate) const ADMIN_URL_ENV: &str = "SLUICE_ADMIN_URL";
+/// Says where the serving port is.
+pub(crate) const URL_ENV: &str = "SLUICE_URL";
+
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one answer may take, body included.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of one answer.
+const ANSWER_MAX: usize = 64 << 20;
+/// Bytes of a token file; a longer one is no token.
+const TOKEN_MAX: u64 = 4096;
+
+/// Where the admin port is, and how to be let in.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct AdminArgs {
+    /// The server's admin port
+    #[arg(long, value_name = "URL", env = ADMIN_URL_ENV, hide_env_values = true, default_value = "http://127.0.0.1:8002", value_parser = base_url)]
+    pub(crate) admin: Url,
+
+    /// File with the admin port's bearer token; without one only a local server lets you in
+    #[arg(long, value_name = "FILE", env = "SLUICE_ADMIN_TOKEN_FILE", hide_env_values = true)]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// A server to ask.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: Option<header::HeaderValue>,
+    what: &'static str,
+}
+
+/// What a server says of an error, V1's and V2's alike.
+#[derive(serde::Deserialize)]
+struct ErrorBody {
+    error: String,
+}
+
+/// Checks a URL that paths are added to.
+pub(crate) fn base_url(text: &str) -> Result<Url, String> {
+    let example = "write it as http://127.0.0.1:8002";
+    let mut url = Url::parse(text).map_err(|error| format!("{error}; {example}"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(format!("this is no http or https URL; {example}"));
+    }
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok(url)
+}
+
+// === impl AdminArgs ===
+
+impl AdminArgs {
+    /// A client of the admin port.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let token = self.token_file.as_deref().map(read_token).transpose()?;
+        Client::new(&self.admin, "admin port", token)
+    }
+}
+
+fn read_token(path: &std::path::Path) -> Result<header::HeaderValue, Failure> {
+    let size = std::fs::metadata(path).map_err(|error| Failure::reading(path, &error))?.len();
+    if size > TOKEN_MAX {
+        return Err(Failure::input(format_args!("{} is no token: it has {size} bytes", path.display())));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::reading(path, &error))?;
+    let token = text.trim();
+    let value = header::HeaderValue::try_from(format!("Bearer {token}")).ok().filter(|_| !token.is_empty());
+    let mut value = value.ok_or_else(|| {
+        Failure::input(format_args!("{} holds no token: one line of printable ASCII", path.display()))
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+// === impl Client ===
+
+impl Client {
+    /// A client of the server at `base`; `what` names it in failures.
+    pub(crate) fn new(base: &Url, what: &'static str, token: Option<header::HeaderValue>) -> Result<Self, Failure> {
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")));
+        // A proxy for the outside world has no way to this machine's own ports.
+        if is_loopback(base) {
+            builder = builder.no_proxy();
+        }
+        let http =
+            builder.build().map_err(|error| Failure::failed(format_args!("no HTTP client: {}", chain(&error))))?;
+        Ok(Self { http, base: base.clone(), token, what })
+    }
+
+    /// `GET path`, an answer in JSON.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
+        let (_, bytes) = self.ask(Method::GET, path, None, &[]).await?;
+        self.decode(&bytes)
+    }
+
+    /// `POST path` with JSON, an answer in JSON and its headers.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &serde_json::Value,
+        headers: &[(&'static str, String)],
+    ) -> Result<(header::HeaderMap, T), Failure> {
+        let (answered, bytes) = self.ask(Method::POST, path, Some(body), headers).await?;
+        Ok((answered, self.decode(&bytes)?))
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&serde_json::Value>,
+        headers: &[(&'static str, String)],
+    ) -> Result<(header::HeaderMap, Vec<u8>), Failure> {
+        let mut request = self.http.request(method, self.url(path)?);
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, token.clone());
+        }
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let (status, answered) = (response.status(), response.headers().clone());
+        let bytes = self.body(response).await?;
+        if status.is_success() { Ok((answered, bytes)) } else { Err(self.refused(status, &answered, &bytes)) }
+    }
+
+    /// `base` and the segments of `path`, each escaped: a name is never a path.
+    fn url(&self, path: &[&str]) -> Result<Url, Failure> {
+        if let Some(bad) = path.iter().find(|segment| segment.is_empty() || **segment == "." || **segment == "..") {
+            return Err(Failure::input(format_args!("{bad:?} is no name")));
+        }
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        Ok(url)
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            if bytes.len() + chunk.len() > ANSWER_MAX {
+                return Err(Failure::failed(format_args!("{} answers with more than 64 MiB", self.base)));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, Failure> {
+        serde_json::from_slice(bytes).map_err(|error| {
+            Failure::failed(format_args!("{} answers with something else than expected: {error}", self.base))
+                .hint(format_args!("is this the {} of a sluice of this version?", self.what))
+        })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let why = if error.is_timeout() { "no answer in time".to_owned() } else { chain(error) };
+        let failure = Failure::failed(format_args!("cannot reach the {} at {}: {why}", self.what, self.base));
+        if error.is_connect() {
+            let flag = if self.what == "admin port" { "--admin" } else { "--url" };
+            return failure.hint(format_args!("is `sluice serve` running? {flag} URL says where"));
+        }
+        failure
+    }
+
+    fn refused(&self, status: StatusCode, headers: &header::HeaderMap, bytes: &[u8]) -> Failure {
+        let said = serde_json::from_slice::<ErrorBody>(bytes).map(|body| body.error);
+        let said = said.unwrap_or_else(|_| format!("{} answers {status}", self.base));
+        let message = Clean(&said).to_string();
+        let exit = match status {
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => Exit::BadInput,
+            _ => Exit::Failed,
+        };
+        let failure = Failure { exit, message, hint: None };
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                failure.hint("give the admin port's token: --token-file FILE or SLUICE_ADMIN_TOKEN_FILE")
+            }
+            StatusCode::TOO_MANY_REQUESTS => match headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()) {
+                Some(seconds) => failure.hint(format_args!("try again in {} s", Clean(seconds))),
+                None => failure,
+            },
+            _ => failure,
+        }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+/// The innermost cause: reqwest's own text repeats the URL and stops before the reason.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_checked_where_it_is_given() {
+        assert_eq!(base_url("http://h:1").unwrap().as_str(), "http://h:1/");
+        assert_eq!(base_url("https://h/a?b#c").unwrap().as_str(), "https://h/a/");
+        for bad in ["h:1", "127.0.0.1:8002", "ftp://h", "http://", ""] {
+            assert!(base_url(bad).unwrap_err().contains("http://127.0.0.1:8002"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_never_leaves_its_place_in_the_path() {
+        let client = Client::new(&base_url("http://h/prefix").unwrap(), "admin port", None).unwrap();
+        assert_eq!(client.url(&["v2", "models", "a/b?c"]).unwrap().as_str(), "http://h/prefix/v2/models/a%2Fb%3Fc");
+        for bad in ["..", ".", ""] {
+            assert_eq!(client.url(&["v2", bad]).unwrap_err().exit, Exit::BadInput);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `sluice explain`: what a model is made of, as this program runs it. Reads the artifact; needs no server.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use models::ModelFiles;
+
+use super::exit::Failure;
+use super::output::{Console, STRONG};
+
+/// Bytes of one artifact that are read into memory.
+const ARTIFACT_MAX: u64 = 8 << 30;
+/// Folders in folders.
+const DEPTH_MAX: usize = 8;
+
+const HELP: &str = "\
+Examples:
+  sluice explain ./sluice-quickstart/bucket/fraud-detection/v1.1.0
+  sluice explain fraud-detection --dir mlruns/3/models/m-264e5720b12e4c89b6eec73873c77ad3/artifacts
+
+Shows the inputs and outputs, the cost of a row, and each step that a batch goes through after the plan was made:
+what was folded away is not there any more, what was fused is one step.
+
+Exit codes: 0 shown · 1 this is no model that can be served; every reason is told · 3 it cannot be read";
+
+/// Show the plan of a model: its inputs, its outputs, and each step that a batch goes through
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// The artifact directory; with --dir, the model's name for the heading
+    model: String,
+
+    /// The artifact directory
+    #[arg(long, value_name = "ARTIFACT_DIR")]
+    dir: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args, console: &mut Console) -> Result<(), Failure> {
+    let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.model));
+    if !dir.is_dir() {
+        let failure = Failure::input(format_args!("{} is no directory", dir.display()));
+        return Err(failure.hint("name the artifact directory, or give it with --dir"));
+    }
+    let files = read(&dir)?;
+    let model = models::load(&files, &Device::Cpu)
+        .map_err(|error| Failure::input(format_args!("{}: {error}", dir.display())))?;
+    console.line(format_args!("{STRONG}{}{STRONG:#}  {} on the CPU", args.model, model.platform()))?;
+    console.print(model.describe())
+}
+
+/// Every file of the artifact, by its path inside.
+fn read(dir: &Path) -> Result<ModelFiles, Failure> {
+    let mut files = ModelFiles::new();
+    let mut left = ARTIFACT_MAX;
+    let mut folders = vec![(dir.to_owned(), String::new(), 0)];
+    while let Some((folder, prefix, depth)) = folders.pop() {
+        let unreadable = |error| Failure::reading(&folder, &error);
+        for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            let kind = entry.file_type().map_err(unreadable)?;
+            if kind.is_dir() && depth < DEPTH_MAX {
+                folders.push((entry.path(), format!("{name}/"), depth + 1));
+            } else if kind.is_file() {
+                let bytes = read_file(&entry.path(), &mut left)?;
+                files
+                    .insert(name, bytes)
+                    .map_err(|error| Failure::input(format_args!("{}: {error}", dir.display())))?;
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// One file, within what is `left` of the artifact's bytes.
+fn read_file(path: &Path, left: &mut u64) -> Result<bytes::Bytes, Failure> {
+    let unreadable = |error| Failure::reading(path, &error);
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    *left = left.checked_sub(size).ok_or_else(|| Failure::input("the artifact is over 8 GiB"))?;
+    std::fs::read(path).map(Into::into).map_err(unreadable)
+}

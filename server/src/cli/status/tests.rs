@@ -1,0 +1,138 @@
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cli::status::view::ModelView;
+
+fn on_trial() -> Value {
+    json!({
+        "name": "fraud-detection",
+        "phase": "Progressing",
+        "message": "v2.4.0 is at step 3 of 6",
+        "observedRevision": "sha256:aa",
+        "desiredVersion": "v2.4.0",
+        "stable": { "version": "v2.3.1", "digest": format!("sha256:{}", "5e0c3a1f6f0f".repeat(6)), "state": "Serving" },
+        "canary": {
+            "version": "v2.4.0", "digest": format!("sha256:{}", "10d0481a294d".repeat(6)), "state": "Canary",
+            "weightPercent": 25.0, "step": 3, "steps": 6, "nextAt": "2026-01-01T00:00:42.500Z",
+        },
+        "analysis": [
+            { "name": "request-success-rate", "value": 100.0, "samples": 412, "verdict": "Successful",
+              "reason": "100 % is within 99.. %", "dryRun": false },
+            { "name": "request-duration", "value": 3.25, "samples": 412, "verdict": "Running", "reason": "", "dryRun": true },
+            { "name": "nan-share", "value": null, "samples": 0, "verdict": "Failed", "reason": "no\u{1b}[2J", "dryRun": false },
+        ],
+        "rejected": [{ "version": "v2.3.9", "digest": "sha256:bb", "retry": 0, "reason": "nan-share", "at": "2026-01-01T00:00:00Z" }],
+        "history": [
+            { "at": "2026-01-01T00:00:01.123Z", "event": "staging", "version": "v2.4.0", "reason": "the values ask for it" },
+            { "at": "2026-01-01T00:00:02.456Z", "event": "rejected", "version": "v2.3.9", "reason": "nan-share" },
+        ],
+    })
+}
+
+fn model(json: Value) -> ModelView {
+    serde_json::from_value(json).unwrap()
+}
+
+fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+fn now() -> SystemTime {
+    // 2026-01-01T00:00:00Z
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)
+}
+
+#[test]
+fn a_trial_as_a_page_and_as_a_line() {
+    let model = model(on_trial());
+    insta::assert_snapshot!(plain(&render::page(&[&model], &[], now())));
+    insta::assert_snapshot!(
+        render::line(&model),
+        @"fraud-detection Progressing stable=v2.3.1 canary=v2.4.0 Canary 25% step=3/6: v2.4.0 is at step 3 of 6"
+    );
+}
+
+#[test]
+fn nothing_yet_and_problems() {
+    assert_eq!(render::page(&[], &[], now()), "no models: the server has seen no values file yet\n");
+    let cold =
+        model(json!({ "name": "m", "phase": "Degraded", "message": "no", "valuesError": "values.yaml:1:1: bad" }));
+    insta::assert_snapshot!(plain(&render::page(&[&cold], &["x.yaml:3:1: worse".to_owned()], now())), @r"
+    values: x.yaml:3:1: worse
+
+    m  Degraded  no
+      stable  none yet
+      values    values.yaml:1:1: bad
+    ");
+}
+
+#[test]
+fn a_history() {
+    insta::assert_snapshot!(plain(&render::history(&model(on_trial()))), @r"
+    AT                    VERSION  EVENT     REASON
+    2026-01-01T00:00:01Z  v2.4.0   staging   the values ask for it
+    2026-01-01T00:00:02Z  v2.3.9   rejected  nan-share
+    ");
+}
+
+#[test]
+fn a_server_of_another_version_is_understood() {
+    let older: StatusView = serde_json::from_value(json!({})).unwrap();
+    assert_eq!(older, StatusView::default());
+    let newer = json!({ "models": [{ "name": "m", "canary": { "version": "v", "colour": "red" }, "later": 1 }] });
+    let newer: StatusView = serde_json::from_value(newer).unwrap();
+    assert_eq!(newer.models[0].canary.as_ref().unwrap().version.version, "v");
+}
+
+/// What this program writes as a server, it reads as a client.
+#[test]
+fn the_servers_own_status_is_read_whole() {
+    use crate::rollout::Phase;
+    use crate::rollout::status as server;
+    let version = server::VersionStatus {
+        version: "v2".to_owned(),
+        digest: Some("sha256:aa".to_owned()),
+        state: "Canary".to_owned(),
+    };
+    let status = server::Status {
+        models: vec![server::ModelStatus {
+            name: "m".to_owned(),
+            phase: Phase::Progressing,
+            message: "why".to_owned(),
+            observed_revision: "sha256:bb".to_owned(),
+            values_error: None,
+            desired_version: "v2".to_owned(),
+            stable: None,
+            canary: Some(server::CanaryStatus {
+                version: version.clone(),
+                weight_percent: 12.5,
+                step: 1,
+                steps: 2,
+                next_at: Some(now()),
+            }),
+            analysis: Vec::new(),
+            rejected: Vec::new(),
+            promoted: vec![version],
+            history: vec![server::HistoryEvent {
+                at: now(),
+                event: "staging",
+                version: "v2".to_owned(),
+                reason: "why".to_owned(),
+            }],
+        }],
+        problems: vec!["bad".to_owned()],
+    };
+    let view: StatusView = serde_json::from_value(serde_json::to_value(&status).unwrap()).unwrap();
+    let [model] = view.models.as_slice() else { panic!("{view:?}") };
+    let canary = model.canary.as_ref().unwrap();
+    assert_eq!(
+        (model.phase.as_str(), model.observed_revision.as_str(), model.desired_version.as_str()),
+        ("Progressing", "sha256:bb", "v2")
+    );
+    assert_eq!((canary.weight_percent, canary.step, canary.steps), (12.5, 1, 2));
+    assert_eq!(canary.next_at.as_deref(), Some("2026-01-01T00:00:00.000Z"));
+    assert_eq!((canary.version.state.as_str(), model.history[0].event.as_str()), ("Canary", "staging"));
+    assert_eq!(view.problems, ["bad"]);
+}

@@ -1,0 +1,235 @@
+//! `sluice wait`: blocks until a server has seen a values file, or serves what it asks for. For pipelines and hooks.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config::Parsed;
+use tokio::time::Instant;
+
+use super::client::{AdminArgs, Client};
+use super::exit::{Exit, Failure};
+use super::files;
+use super::output::{Clean, Console};
+use super::status::{ModelView, StatusView};
+
+/// Time between two looks.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+const HELP: &str = "\
+Examples:
+  sluice wait --for=observed --values values.yaml --timeout 120s   # the server has read this very file
+  sluice wait --for=healthy --values values.yaml                   # and its version is stable
+  sluice wait --for=healthy --model fraud-detection                # what the server's values ask for
+
+`observed` compares the SHA-256 of the file with the revision that the server reports. With --values, `healthy` waits \
+for that first. A rollout of this revision that ends Degraded fails at once, with the server's reason; one that is \
+Paused goes on waiting.
+
+Exit codes: 0 it is so · 1 the values file is wrong, or there is no such model · 3 Degraded, timeout, or no server";
+
+/// Wait until a server has seen a values file, or serves what it asks for
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// What to wait for
+    #[arg(long = "for", value_enum, value_name = "STATE")]
+    state: State,
+
+    /// Values file to compare with; names the model too
+    #[arg(long, value_name = "FILE", required_if_eq("state", "observed"))]
+    values: Option<PathBuf>,
+
+    /// The model; without it and without --values, every model
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum State {
+    /// The server's revision is the digest of the values file
+    Observed,
+    /// The phase is Healthy and the version that the values ask for is stable
+    Healthy,
+}
+
+/// What is waited for, of which models.
+struct Goal {
+    state: State,
+    model: Option<String>,
+    /// Revision and version of the values file, where one was given.
+    wanted: Option<(String, String)>,
+}
+
+/// How far one look finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Look {
+    Done(String),
+    NotYet(String),
+    Never(Failure),
+}
+
+pub(crate) async fn run(args: &Args, console: &mut Console) -> Result<(), Failure> {
+    let goal = Goal::of(args)?;
+    let client = args.admin.client()?;
+    let deadline = Instant::now() + args.timeout;
+    let mut told = String::new();
+    loop {
+        let waiting = match look(&client, &goal).await {
+            Look::Done(message) => return console.line(message),
+            Look::Never(failure) => return Err(failure),
+            Look::NotYet(message) => message,
+        };
+        if told != waiting {
+            console.note(format_args!("waiting: {waiting}"));
+            told.clone_from(&waiting);
+        }
+        if Instant::now() + INTERVAL > deadline {
+            let limit = humantime::format_duration(args.timeout);
+            return Err(Failure::failed(format_args!("not so after {limit}: {waiting}")));
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// A server that cannot be reached may be starting; one that refuses will go on refusing.
+async fn look(client: &Client, goal: &Goal) -> Look {
+    match StatusView::ask(client).await {
+        Ok(status) => goal.look(&status),
+        Err(failure) if failure.exit == Exit::Failed => Look::NotYet(failure.message),
+        Err(failure) => Look::Never(failure),
+    }
+}
+
+// === impl Goal ===
+
+impl Goal {
+    fn of(args: &Args) -> Result<Self, Failure> {
+        let Some(path) = &args.values else {
+            return Ok(Self { state: args.state, model: args.model.clone(), wanted: None });
+        };
+        let text = files::read_text(path, files::VALUES_MAX)?;
+        let parsed = config::parse(&path.display().to_string(), &text);
+        let Parsed { values, digest, .. } = parsed.map_err(Failure::input)?;
+        let name = values.model.name.to_string();
+        if let Some(other) = args.model.as_ref().filter(|model| **model != name) {
+            let file = path.display();
+            return Err(Failure::input(format_args!("{file} is about {name}, and --model says {other}")));
+        }
+        let wanted = Some((digest.to_string(), values.model.target.version.to_string()));
+        Ok(Self { state: args.state, model: Some(name), wanted })
+    }
+
+    /// What `status` says of the goal. Pure.
+    fn look(&self, status: &StatusView) -> Look {
+        let models: Vec<&ModelView> = match &self.model {
+            Some(name) => status.models.iter().filter(|model| model.name == *name).collect(),
+            None => status.models.iter().collect(),
+        };
+        if models.is_empty() {
+            // With a file, the model may be new to the server. Without one, somebody named it.
+            return match (&self.wanted, &self.model) {
+                (None, Some(name)) => {
+                    Look::Never(status.model(name).err().unwrap_or_else(|| Failure::input("no such model")))
+                }
+                _ => Look::NotYet("the server does not know the model yet".to_owned()),
+            };
+        }
+        let mut done = Vec::new();
+        for model in models {
+            match self.look_at(model) {
+                Look::Done(message) => done.push(message),
+                other => return other,
+            }
+        }
+        Look::Done(done.join("\n"))
+    }
+
+    fn look_at(&self, model: &ModelView) -> Look {
+        let name = Clean(&model.name);
+        if let Some((revision, _)) = &self.wanted
+            && *revision != model.observed_revision
+        {
+            return match &model.values_error {
+                // Which revision the error is about is not told, so it may be the one before.
+                Some(error) => Look::NotYet(format!("{name}: the values are refused: {}", Clean(error))),
+                None => Look::NotYet(format!("{name}: the server has not read this revision yet")),
+            };
+        }
+        if self.state == State::Observed {
+            return Look::Done(format!("{name}: observed {}", Clean(&model.observed_revision)));
+        }
+        let wanted = self.wanted.as_ref().map_or(&model.desired_version, |(_, version)| version);
+        let stable = model.stable.as_ref().map(|stable| &stable.version);
+        match model.phase.as_str() {
+            "Healthy" if stable == Some(wanted) => Look::Done(format!("{name}: {} is stable", Clean(wanted))),
+            "Degraded" => Look::Never(Failure::failed(format_args!("{name} is Degraded: {}", Clean(&model.message)))),
+            phase => Look::NotYet(format!("{name} is {}: {}", Clean(phase), Clean(&model.message))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::status::StatusView;
+
+    fn status(model: serde_json::Value) -> StatusView {
+        serde_json::from_value(serde_json::json!({ "models": [model] })).unwrap()
+    }
+
+    fn goal(state: State, wanted: Option<(&str, &str)>) -> Goal {
+        let wanted = wanted.map(|(revision, version)| (revision.to_owned(), version.to_owned()));
+        Goal { state, model: Some("m".to_owned()), wanted }
+    }
+
+    fn word(look: &Look) -> &'static str {
+        match look {
+            Look::Done(_) => "done",
+            Look::NotYet(_) => "not yet",
+            Look::Never(_) => "never",
+        }
+    }
+
+    #[test]
+    fn the_table_of_what_is_seen_and_what_it_means() {
+        let model = |revision: &str, phase: &str, stable: &str| {
+            status(serde_json::json!({
+                "name": "m", "observedRevision": revision, "phase": phase, "desiredVersion": "v2",
+                "stable": { "version": stable },
+            }))
+        };
+        let file = Some(("sha256:new", "v2"));
+        for (state, wanted, seen, expected) in [
+            (State::Observed, file, model("sha256:old", "Healthy", "v1"), "not yet"),
+            (State::Observed, file, model("sha256:new", "Degraded", "v1"), "done"),
+            (State::Healthy, file, model("sha256:new", "Healthy", "v2"), "done"),
+            (State::Healthy, file, model("sha256:new", "Progressing", "v1"), "not yet"),
+            (State::Healthy, file, model("sha256:new", "Paused", "v1"), "not yet"),
+            (State::Healthy, file, model("sha256:new", "Degraded", "v1"), "never"),
+            // Degraded because of the revision before: this one may still be fine.
+            (State::Healthy, file, model("sha256:old", "Degraded", "v1"), "not yet"),
+            // Healthy with the version before is not what was asked for.
+            (State::Healthy, file, model("sha256:new", "Healthy", "v1"), "not yet"),
+            (State::Healthy, None, model("sha256:any", "Healthy", "v2"), "done"),
+            (State::Healthy, None, model("sha256:any", "Degraded", "v1"), "never"),
+        ] {
+            assert_eq!(word(&goal(state, wanted).look(&seen)), expected, "{state:?} {wanted:?} {seen:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_model_is_a_mistake_unless_a_file_brings_it() {
+        let empty = StatusView::default();
+        assert!(
+            matches!(goal(State::Healthy, None).look(&empty), Look::Never(failure) if failure.exit == Exit::BadInput)
+        );
+        assert_eq!(word(&goal(State::Healthy, Some(("sha256:x", "v1"))).look(&empty)), "not yet");
+    }
+}

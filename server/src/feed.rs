@@ -1,0 +1,127 @@
+//! From watched values files to what the reconciler should reach.
+//!
+//! [`merge`] is pure: several sources, each with files of which some may be broken, become one set of models. The task
+//! only waits for changes.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use config::Observed;
+use tokio::sync::watch;
+
+use crate::rollout::{DesiredModel, DesiredModels};
+
+/// What all sources together ask for. A model named by two files is served as the first file (by path) says.
+#[must_use]
+pub fn merge<'a>(sources: impl IntoIterator<Item = &'a Observed>) -> DesiredModels {
+    let mut models = BTreeMap::new();
+    let mut owners = BTreeMap::new();
+    let mut problems = Vec::new();
+    for source in sources {
+        problems.extend(source.error.clone());
+        for (path, file) in &source.files {
+            let problem = file.error.as_ref().map(ToString::to_string);
+            let Some(parsed) = &file.last_good else {
+                problems.extend(problem);
+                continue;
+            };
+            let name = parsed.values.model.name.clone();
+            match models.entry(name.clone()) {
+                Entry::Occupied(_) => problems.push(format!(
+                    "{path}: model.name: `{name}` is declared by {} already; give each model one file",
+                    owners[&name]
+                )),
+                Entry::Vacant(vacant) => {
+                    let values = Arc::new(parsed.values.clone());
+                    vacant.insert(DesiredModel { values, revision: parsed.digest.to_string(), problem });
+                    owners.insert(name, path.clone());
+                }
+            }
+        }
+    }
+    DesiredModels { models, problems }
+}
+
+/// Merges the sources at every change, until the reconciler or all watches are gone.
+pub async fn run(mut sources: Vec<watch::Receiver<Arc<Observed>>>, desired: watch::Sender<Arc<DesiredModels>>) {
+    loop {
+        let now: Vec<Arc<Observed>> =
+            sources.iter_mut().map(|source| Arc::clone(&source.borrow_and_update())).collect();
+        if now.iter().all(|observed| observed.reads > 0) {
+            report(&now);
+            desired.send_replace(Arc::new(merge(now.iter().map(AsRef::as_ref))));
+        }
+        let changes = sources.iter_mut().map(|source| Box::pin(source.changed()));
+        tokio::select! {
+            (changed, _, _) = futures::future::select_all(changes) => if changed.is_err() { return },
+            () = desired.closed() => return,
+        }
+    }
+}
+
+fn report(sources: &[Arc<Observed>]) {
+    for source in sources {
+        for note in &source.notes {
+            tracing::warn!(note, "about the values source");
+        }
+        for (path, file) in &source.files {
+            if let Some(error) = &file.error {
+                tracing::warn!(path, %error, kept = file.last_good.is_some(), "values file is refused");
+            }
+            for warning in file.last_good.iter().flat_map(|parsed| &parsed.warnings) {
+                tracing::warn!(%warning, "about the values file");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use config::{FileError, FileState};
+
+    use super::*;
+
+    fn file(model: &str, error: Option<&str>) -> FileState {
+        let text =
+            format!("schemaVersion: v1alpha1\nmodel: {{name: {model}, version: v1, storageUri: \"file:///m\"}}\n");
+        let parsed = Arc::new(config::parse("values.yaml", &text).expect("valid values"));
+        FileState {
+            revision: Some(parsed.digest),
+            last_good: Some(parsed),
+            error: error.map(|error| FileError::Read(error.to_owned())),
+        }
+    }
+
+    fn source(files: &[(&str, FileState)]) -> Observed {
+        let files = files.iter().map(|(path, file)| ((*path).to_owned(), file.clone())).collect();
+        Observed { files, reads: 1, ..Observed::default() }
+    }
+
+    #[test]
+    fn each_file_is_a_model_and_a_broken_one_keeps_its_last_good_state() {
+        let desired = merge([&source(&[("a.yaml", file("a", None)), ("b.yaml", file("b", Some("half written")))])]);
+        let problems: Vec<_> =
+            desired.models.iter().map(|(name, model)| (name.as_str(), model.problem.as_deref())).collect();
+        assert_eq!(problems, [("a", None), ("b", Some("half written"))]);
+        assert!(desired.problems.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_was_never_good_is_a_problem_and_no_model() {
+        let never = FileState { last_good: None, ..file("a", Some("not YAML")) };
+        let desired = merge([&source(&[("a.yaml", never)])]);
+        assert!(desired.models.is_empty());
+        assert_eq!(desired.problems, ["not YAML"]);
+    }
+
+    #[test]
+    fn a_model_declared_twice_is_served_as_the_first_file_says() {
+        let desired = merge([&source(&[("a.yaml", file("m", None)), ("b.yaml", file("m", None))])]);
+        assert_eq!(desired.models.len(), 1);
+        assert_eq!(
+            desired.problems,
+            ["b.yaml: model.name: `m` is declared by a.yaml already; give each model one file"]
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! The admin port: metrics, status as JSON and as a page, and the rollout verbs.
+//!
+//! Owns who may ask for a verb. It must not serve inference, and nothing of it is ever on a serving port.
+
+mod auth;
+mod verbs;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use http::{HeaderValue, Method, StatusCode, Uri};
+
+use super::http::error_response;
+use super::shown;
+use crate::catalog::Catalog;
+use crate::rollout::RolloutHandle;
+
+pub use auth::Token;
+
+/// What the admin port needs.
+pub struct AdminOptions {
+    /// Status and verbs.
+    pub rollout: RolloutHandle,
+    /// Whether the process is alive, for `/healthz`.
+    pub catalog: Catalog,
+    /// The metrics in the OpenMetrics text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Who may ask for verbs; `None` lets only this machine.
+    pub token: Option<Token>,
+}
+
+#[derive(Clone)]
+struct Admin(Arc<AdminOptions>);
+
+/// The page, in one piece: it must work where nothing else can be reached.
+const PAGE: &str = include_str!("page.html");
+
+/// Every endpoint of the admin port.
+pub fn router(options: AdminOptions) -> Router {
+    Router::new()
+        .route("/", get(page))
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .route("/healthz", get(healthz))
+        .route("/v1/models/{model}/{verb}", post(verbs::verb))
+        .fallback(async |uri: Uri| error_response(StatusCode::NOT_FOUND, &nothing_at(&uri)))
+        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
+            let (path, method) = (shown(uri.path()), shown(method.as_str()));
+            error_response(StatusCode::METHOD_NOT_ALLOWED, &format!("'{path}' does not take {method}"))
+        })
+        .with_state(Admin(Arc::new(options)))
+}
+
+fn nothing_at(uri: &Uri) -> String {
+    format!("there is nothing at '{}'; see /, /status, /metrics and /healthz", shown(uri.path()))
+}
+
+async fn page() -> Response {
+    // The page runs its own script and style and talks to its own server, and nothing else.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    ];
+    (headers, PAGE).into_response()
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, HeaderValue::from_static(format))], (admin.0.metrics)()).into_response()
+}
+
+async fn status(State(admin): State<Admin>) -> Response {
+    let status = Arc::clone(&admin.0.rollout.status().borrow());
+    match serde_json::to_vec(&*status) {
+        Ok(json) => {
+            let headers = [
+                (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+                (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ];
+            (headers, json).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "status could not be written as JSON");
+            error_response(StatusCode::INTERNAL_SERVER_ERROR, "the status could not be written as JSON")
+        }
+    }
+}
+
+async fn healthz(State(admin): State<Admin>) -> Response {
+    if admin.0.catalog.live() {
+        return "ok\n".into_response();
+    }
+    error_response(StatusCode::SERVICE_UNAVAILABLE, "the process cannot serve any more and will end")
+}

@@ -1,0 +1,101 @@
+//! The gRPC front end: `inference.GRPCInferenceService`, `grpc.health.v1` and reflection (v1 and v1alpha).
+//!
+//! Inference calls go straight to their service; only the rest passes a router. Request bodies are not boxed on the
+//! way. A message that is not compressed is answered uncompressed: gRPC clients always say that they could inflate, and
+//! compressing small tensors costs more than sending them.
+
+mod deadline;
+mod health;
+mod service;
+mod stream;
+
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use tonic::body::Body;
+use tonic::codec::CompressionEncoding::{Gzip, Zstd};
+use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+use tower::Service;
+
+use super::Front;
+use health::Health;
+use proto::grpc_inference_service_server::GrpcInferenceServiceServer;
+use service::InferenceService;
+
+/// Messages, server and client of `proto/`.
+#[expect(
+    missing_docs,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "generated from proto/"
+)]
+pub mod proto {
+    tonic::include_proto!("inference");
+
+    /// The compiled `proto/`, for reflection.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/inference_descriptor.bin"));
+}
+
+/// Every call of the gRPC port, for [`Listener::serve`](super::listen::Listener::serve).
+#[derive(Clone)]
+pub struct GrpcService {
+    inference: GrpcInferenceServiceServer<InferenceService>,
+    others: Routes,
+}
+
+/// Every call of the gRPC port.
+///
+/// # Panics
+///
+/// Never: the descriptors are this build's own.
+#[must_use]
+pub fn service(front: Arc<Front>) -> GrpcService {
+    let message_bytes = front.limits.message_bytes;
+    let inference = GrpcInferenceServiceServer::new(InferenceService::new(Arc::clone(&front)))
+        .accept_compressed(Gzip)
+        .accept_compressed(Zstd)
+        .send_compressed(Gzip)
+        .send_compressed(Zstd)
+        .max_decoding_message_size(message_bytes)
+        .max_encoding_message_size(usize::MAX);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let valid = "the descriptors were written by this build";
+    let others = Routes::new(HealthServer::new(Health::new(front)))
+        .add_service(reflection().build_v1().expect(valid))
+        .add_service(reflection().build_v1alpha().expect(valid))
+        .prepare();
+    GrpcService { inference, others }
+}
+
+impl<B> Service<Request<B>> for GrpcService
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if request.uri().path().starts_with("/inference.GRPCInferenceService/") {
+            return self.inference.call(request);
+        }
+        let response = self.others.call(request);
+        Box::pin(response)
+    }
+}

@@ -1,0 +1,144 @@
+//! `POST /v2/models/{model}[/versions/{version}]/infer`, and what V1's predict shares with it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use models::oip::{self, HEADER_LENGTH};
+use tokio::time::Instant;
+
+use super::reply::Payload;
+use super::target::{self, Target};
+use super::{HttpError, body};
+use crate::front::access::{self, Access};
+use crate::front::convert::invalid;
+use crate::front::{Front, REQUEST_ID_HEADER, VARIANT_HEADER, VERSION_HEADER, request_id, shorter, shown};
+use crate::infer::{InferReply, InferRequest};
+use crate::route::Variant;
+
+pub(super) async fn infer(State(front): State<Arc<Front>>, target: Target, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut exchange = Exchange::new(&target.model, &parts);
+    let answer = async {
+        let body = body::read(&parts.headers, body, &front.limits).await?;
+        exchange.request_bytes = body.len();
+        let decoded = oip::decode(&body, header_length(&parts.headers)?, front.limits.oip())?;
+        exchange.adopt_id(&decoded.id);
+        let request = InferRequest {
+            model: target.model.clone(),
+            version: target.version,
+            id: decoded.id,
+            inputs: decoded.inputs,
+            outputs: decoded.outputs,
+            timeout: shorter(decoded.timeout, target::timeout(&parts.headers)?),
+        };
+        let reply = front.inference.infer(request, &parts.headers).await?;
+        let told = oip::Reply { model: &reply.model, version: &reply.version, id: &reply.id, outputs: &reply.outputs };
+        let payload = Payload::new(oip::encode(told, &decoded.binary)?);
+        Ok(exchange.answered(&reply, payload))
+    };
+    let answer: Result<Payload, HttpError> = answer.await;
+    let response = match answer {
+        Ok(payload) => payload.respond(&parts.headers).await,
+        Err(error) => error.into_response(),
+    };
+    exchange.finish(&front, response)
+}
+
+fn header_length(headers: &HeaderMap) -> Result<Option<usize>, HttpError> {
+    let Some(value) = headers.get(HEADER_LENGTH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    // `parse` would take a sign.
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(length) if digits => Ok(Some(length)),
+        _ => Err(invalid(format!("header {HEADER_LENGTH} is '{}', not a number of bytes", shown(text))).into()),
+    }
+}
+
+/// What is known of one request and its answer, for the response's headers and the access log.
+pub(super) struct Exchange {
+    started: Instant,
+    model: String,
+    request_id: Option<HeaderValue>,
+    peer: Option<SocketAddr>,
+    answered_by: Option<(Arc<str>, Variant)>,
+    queued_and_compute: Option<(Duration, Duration)>,
+    pub(super) request_bytes: usize,
+    response_bytes: usize,
+}
+
+impl Exchange {
+    pub(super) fn new(model: &str, parts: &Parts) -> Self {
+        Self {
+            started: Instant::now(),
+            model: model.to_owned(),
+            request_id: request_id::kept(&parts.headers),
+            peer: target::peer(&parts.extensions),
+            answered_by: None,
+            queued_and_compute: None,
+            request_bytes: 0,
+            response_bytes: 0,
+        }
+    }
+
+    /// Takes the id of the request's body, where its headers had none.
+    fn adopt_id(&mut self, id: &str) {
+        if self.request_id.is_none() {
+            self.request_id = request_id::adopted(id);
+        }
+    }
+
+    pub(super) fn answered(&mut self, reply: &InferReply, payload: Payload) -> Payload {
+        self.answered_by = Some((Arc::clone(&reply.version), reply.variant));
+        self.queued_and_compute = Some((reply.queued, reply.compute));
+        self.response_bytes = payload.length;
+        payload
+    }
+
+    /// Writes the headers that every answer carries, and the access log.
+    pub(super) fn finish(self, front: &Front, mut response: Response) -> Response {
+        let request_id = self.request_id.unwrap_or_else(request_id::made);
+        let (version, variant) = match &self.answered_by {
+            Some((version, variant)) => (&**version, variant_name(*variant)),
+            None => ("", ""),
+        };
+        let failed = response.status().is_client_error() || response.status().is_server_error();
+        if front.access.samples() || (failed && front.access.wants_failed()) {
+            access::write(&Access {
+                protocol: "http",
+                request_id: request_id.to_str().unwrap_or_default(),
+                model: &self.model,
+                version,
+                variant,
+                code: response.status().as_u16(),
+                duration: self.started.elapsed(),
+                queued_and_compute: self.queued_and_compute,
+                request_bytes: Some(self.request_bytes),
+                response_bytes: self.response_bytes,
+                peer: self.peer,
+            });
+        }
+        let headers = response.headers_mut();
+        if self.answered_by.is_some() {
+            if let Ok(version) = HeaderValue::from_str(version) {
+                headers.insert(VERSION_HEADER, version);
+            }
+            headers.insert(VARIANT_HEADER, HeaderValue::from_static(variant));
+        }
+        headers.insert(REQUEST_ID_HEADER, request_id);
+        response
+    }
+}
+
+/// The role as headers write it.
+pub(super) const fn variant_name(variant: Variant) -> &'static str {
+    match variant {
+        Variant::Stable => "stable",
+        Variant::Canary => "canary",
+    }
+}

@@ -1,0 +1,155 @@
+//! Response bodies: JSON, JSON with raw tensors behind it, and both compressed where the caller asked.
+
+use std::io::Write as _;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::stream;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderValue};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use models::oip::{Encoded, HEADER_LENGTH};
+
+/// Smaller bodies are not worth compressing.
+const COMPRESS_FROM_BYTES: usize = 1024;
+/// Larger bodies are compressed off the threads that serve everyone else.
+const COMPRESS_INLINE_BYTES: usize = 64 << 10;
+/// Raw tensors up to this are copied behind the JSON; larger ones are sent as frames of their own, uncopied.
+const COPY_BYTES_MAX: usize = 16 << 10;
+
+/// A JSON body.
+pub(super) fn json(body: Vec<u8>) -> Response {
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+/// The bytes of an infer response, and how much of them is JSON where there is more.
+pub(super) struct Payload {
+    parts: Vec<Bytes>,
+    json_length: Option<usize>,
+    pub(super) length: usize,
+}
+
+impl Payload {
+    pub(super) fn new(encoded: Encoded) -> Self {
+        let Encoded { mut json, binary } = encoded;
+        let json_length = (!binary.is_empty()).then_some(json.len());
+        let length = json.len() + binary.iter().map(Bytes::len).sum::<usize>();
+        let parts = if length - json.len() <= COPY_BYTES_MAX {
+            binary.iter().for_each(|bytes| json.extend_from_slice(bytes));
+            vec![json.into()]
+        } else {
+            std::iter::once(json.into()).chain(binary).collect()
+        };
+        Self { parts, json_length, length }
+    }
+
+    /// The response, compressed where `request` accepts it and the body is worth it.
+    pub(super) async fn respond(self, request: &HeaderMap) -> Response {
+        let Self { parts, json_length, length } = self;
+        let coding = if length >= COMPRESS_FROM_BYTES { Coding::accepted(request) } else { None };
+        let mut response = match coding {
+            Some(coding) if length > COMPRESS_INLINE_BYTES => {
+                let compressed = tokio::task::spawn_blocking(move || coding.compress(&parts)).await;
+                coding.response(compressed.unwrap_or_else(|error| Err(std::io::Error::other(error))))
+            }
+            Some(coding) => coding.response(coding.compress(&parts)),
+            None => plain(parts, length),
+        };
+        let content_type = if json_length.is_some() { "application/octet-stream" } else { "application/json" };
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if let Some(json_length) = json_length {
+            response.headers_mut().insert(HEADER_LENGTH, json_length.into());
+        }
+        response
+    }
+}
+
+fn plain(mut parts: Vec<Bytes>, length: usize) -> Response {
+    if parts.len() == 1 {
+        return Response::new(Body::from(parts.remove(0)));
+    }
+    let frames = stream::iter(parts.into_iter().map(|part| Ok::<_, std::convert::Infallible>(Frame::data(part))));
+    let mut response = Response::new(Body::new(StreamBody::new(frames)));
+    response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    response
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Gzip,
+    Zstd,
+}
+
+impl Coding {
+    /// The coding the caller likes best; zstd where it likes both alike.
+    fn accepted(headers: &HeaderMap) -> Option<Self> {
+        let text = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
+        let choices = text.split(',').take(16).filter_map(|choice| {
+            let (name, parameters) = choice.split_once(';').unwrap_or((choice, ""));
+            let quality = parameters.trim().strip_prefix("q=").map_or(Some(1.0), |q| q.trim().parse::<f32>().ok())?;
+            let coding = match name.trim() {
+                "gzip" | "x-gzip" => Self::Gzip,
+                "zstd" => Self::Zstd,
+                _ => return None,
+            };
+            (quality > 0.0).then_some((quality, coding))
+        });
+        let zstd = |coding: Self| coding == Self::Zstd;
+        let best = choices.max_by(|a, b| a.0.total_cmp(&b.0).then(zstd(a.1).cmp(&zstd(b.1))));
+        best.map(|(_, coding)| coding)
+    }
+
+    fn compress(self, parts: &[Bytes]) -> std::io::Result<Vec<u8>> {
+        match self {
+            Self::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                parts.iter().try_for_each(|part| encoder.write_all(part))?;
+                encoder.finish()
+            }
+            Self::Zstd => {
+                let mut encoder = zstd::Encoder::new(Vec::new(), 1)?;
+                parts.iter().try_for_each(|part| encoder.write_all(part))?;
+                encoder.finish()
+            }
+        }
+    }
+
+    fn response(self, compressed: std::io::Result<Vec<u8>>) -> Response {
+        let Ok(compressed) = compressed else {
+            return super::error_response(
+                http::StatusCode::INTERNAL_SERVER_ERROR,
+                "the answer could not be compressed",
+            );
+        };
+        let name = match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        };
+        let mut response = Response::new(Body::from(compressed));
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+        response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_caller_chooses_the_coding() {
+        let accepted = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(text));
+            Coding::accepted(&headers)
+        };
+        assert_eq!(accepted("gzip, deflate, br"), Some(Coding::Gzip));
+        assert_eq!(accepted("gzip, zstd"), Some(Coding::Zstd));
+        assert_eq!(accepted("zstd, gzip"), Some(Coding::Zstd));
+        assert_eq!(accepted("zstd;q=0.5, gzip;q=0.8"), Some(Coding::Gzip));
+        assert_eq!(accepted("gzip;q=0, identity"), None);
+        assert_eq!(accepted("br"), None);
+    }
+}

@@ -1,0 +1,98 @@
+//! `/v1/models/{model}[/versions/{version}|/labels/{label}][:predict]`: TensorFlow Serving's REST calls.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Method, StatusCode, Uri};
+use models::oip::Encoded;
+use serde_json::json;
+
+use super::infer::{Exchange, variant_name};
+use super::reply::{self, Payload};
+use super::target::{self, Target};
+use super::{HttpError, body};
+use crate::catalog::VersionView;
+use crate::front::convert::v1;
+use crate::front::{Front, VARIANT_HEADER};
+use crate::infer::{InferError, InferRequest};
+
+pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match target.verb.as_deref() {
+        Some("predict") => {}
+        Some(_) => return HttpError::NoRoute { path: parts.uri.path().to_owned() }.into_response(),
+        None => return wrong_method(&parts.method, &parts.uri, "GET"),
+    }
+    let mut exchange = Exchange::new(&target.model, &parts);
+    if let Some(label) = target.label {
+        parts.headers.insert(VARIANT_HEADER, HeaderValue::from_static(variant_name(label)));
+    }
+    let answer = async {
+        let body = body::read(&parts.headers, body, &front.limits).await?;
+        exchange.request_bytes = body.len();
+        let signature = version(&front, &target)?.signature;
+        let (inputs, format) = v1::decode(&body, &signature, &front.limits)?;
+        let request = InferRequest {
+            model: target.model.clone(),
+            version: target.version.clone(),
+            id: String::new(),
+            inputs,
+            outputs: None,
+            timeout: target::timeout(&parts.headers)?,
+        };
+        let reply = front.inference.infer(request, &parts.headers).await?;
+        let json = v1::encode(&reply.outputs, format)?;
+        Ok(exchange.answered(&reply, Payload::new(Encoded { json, binary: Vec::new() })))
+    };
+    let answer: Result<Payload, HttpError> = answer.await;
+    let response = match answer {
+        Ok(payload) => payload.respond(&parts.headers).await,
+        Err(error) => error.into_response(),
+    };
+    exchange.finish(&front, response)
+}
+
+/// The version whose signature tells the datatypes. A candidate takes all that stable takes, so stable speaks for both.
+fn version(front: &Front, target: &Target) -> Result<VersionView, InferError> {
+    match target.label {
+        Some(label) => front.catalog.label(&target.model, label),
+        None => front.catalog.version(&target.model, target.version.as_deref()),
+    }
+}
+
+/// TensorFlow Serving's status, with KServe's `name` and `ready` beside it; 503 while no version answers.
+pub(super) async fn status(State(front): State<Arc<Front>>, target: Target, request: Request) -> Response {
+    if target.verb.is_some() {
+        return wrong_method(request.method(), request.uri(), "POST");
+    }
+    let found = if target.version.is_some() || target.label.is_some() {
+        version(&front, &target).map(|view| (true, vec![view]))
+    } else {
+        front.catalog.model(&target.model).map(|model| (model.ready, model.versions))
+    };
+    let (ready, versions) = match found {
+        Ok(found) => found,
+        Err(error) => return HttpError::from(error).into_response(),
+    };
+    let entries: Vec<_> = versions.iter().map(available).collect();
+    let body = json!({"name": target.model, "ready": ready, "model_version_status": entries});
+    let mut response = reply::json(body.to_string().into_bytes());
+    if !ready {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+fn available(view: &VersionView) -> serde_json::Value {
+    json!({
+        "version": &*view.version,
+        "state": "AVAILABLE",
+        "status": {"error_code": "OK", "error_message": ""},
+    })
+}
+
+fn wrong_method(method: &Method, uri: &Uri, allow: &'static str) -> Response {
+    let (method, path) = (method.to_string(), uri.path().to_owned());
+    HttpError::WrongMethod { method, path, allow: Some(allow) }.into_response()
+}

@@ -1,0 +1,164 @@
+//! One connection, from its first byte to its end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::extract::ConnectInfo;
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use super::{ListenOptions, Protocol};
+
+/// Bytes that a caller may have under way on one stream, and on one connection, before the server reads them.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// Largest HTTP/2 frame that callers may send: larger tensors come in fewer pieces than with the default of 16 KiB.
+const FRAME_BYTES_MAX: u32 = 64 << 10;
+/// All headers of one HTTP/2 request.
+const HEADERS_BYTES_MAX: u32 = 32 << 10;
+/// Read buffer of one HTTP/1.1 connection, which bounds its headers too.
+const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
+
+/// What the connections of one port share.
+pub(super) struct Connections {
+    builder: auto::Builder<TokioExecutor>,
+    age_max: Option<Duration>,
+    age_jitter: Duration,
+    age_grace: Duration,
+    first_byte_timeout: Duration,
+    shutdown: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Connections {
+    pub(super) fn new(options: &ListenOptions, shutdown: CancellationToken, cut: CancellationToken) -> Self {
+        Self {
+            builder: builder(options),
+            age_max: options.connection_age_max,
+            age_jitter: options.connection_age_jitter,
+            age_grace: options.connection_age_grace,
+            first_byte_timeout: options.header_read_timeout,
+            shutdown,
+            cut,
+        }
+    }
+
+    /// Serves `stream` until it ends, is asked to end, or is cut.
+    pub(super) async fn run<S, B>(&self, stream: TcpStream, peer: SocketAddr, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        // Answers are written whole; waiting to fill a packet would only delay them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+        let spoke = tokio::select! {
+            spoke = tokio::time::timeout(self.first_byte_timeout, stream.readable()) => spoke.is_ok(),
+            () = self.shutdown.cancelled() => false,
+        };
+        if spoke {
+            self.drive(stream, peer, service).await;
+        }
+    }
+
+    async fn drive<I, S, B>(&self, io: I, peer: SocketAddr, service: S)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            // Clones share state: an `Arc` or two. Readiness needs no wait: no service here limits itself by it.
+            service.clone().call(request)
+        });
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(io), service));
+        let aged = async {
+            match self.age_max {
+                Some(age) => tokio::time::sleep(jittered(age, self.age_jitter, rand::random())).await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            biased;
+            ended = connection.as_mut() => Some(ended),
+            () = self.shutdown.cancelled() => None,
+            () = aged => None,
+        };
+        if let Some(ended) = ended {
+            return log_end(ended);
+        }
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => log_end(ended),
+            () = self.cut.cancelled() => {}
+            // In a drain the port's deadline decides, which may be later than that of one old connection.
+            () = tokio::time::sleep(self.age_grace), if !self.shutdown.is_cancelled() => {
+                tracing::debug!(%peer, "an old connection was cut");
+            }
+        }
+    }
+}
+
+/// Callers break connections all the time; that is theirs to notice.
+fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        tracing::debug!(error, "a connection ended early");
+    }
+}
+
+/// `age` and up to `jitter` more, by `random`.
+fn jittered(age: Duration, jitter: Duration, random: u32) -> Duration {
+    age.saturating_add(jitter.mul_f64(f64::from(random) / f64::from(u32::MAX)))
+}
+
+fn builder(options: &ListenOptions) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_read_timeout)
+        .max_buf_size(READ_BUFFER_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(options.keep_alive_interval)
+        .keep_alive_timeout(options.keep_alive_timeout)
+        .max_concurrent_streams(options.streams_max)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_header_list_size(HEADERS_BYTES_MAX);
+    match options.protocol {
+        Protocol::Http => builder,
+        Protocol::Grpc => builder.http2_only(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn age_grows_by_up_to_the_jitter() {
+        let (age, jitter) = (Duration::from_secs(100), Duration::from_secs(10));
+        assert_eq!(jittered(age, jitter, 0), age);
+        assert_eq!(jittered(age, jitter, u32::MAX), Duration::from_secs(110));
+        assert_eq!(jittered(age, Duration::ZERO, u32::MAX), age);
+    }
+}

@@ -1,0 +1,110 @@
+//! The front ends: Open Inference Protocol V2 over HTTP and gRPC, V1 over HTTP, and the admin port.
+//!
+//! Owns wire formats, connection handling, limits on what callers send, and the access log. It must not know how a
+//! request is routed, batched or run: it turns bytes into an [`InferRequest`](crate::infer::InferRequest), asks
+//! [`Inference`], and turns the reply or the [`InferError`](crate::infer::InferError) back into bytes. What it says of
+//! models comes from the [`Catalog`].
+
+pub mod access;
+pub mod admin;
+pub mod convert;
+pub mod grpc;
+pub mod http;
+pub mod listen;
+pub mod status;
+
+mod request_id;
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use models::oip::shown;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::Catalog;
+use crate::infer::Inference;
+
+pub use access::AccessLog;
+
+/// Response header and metadata key: the version that answered.
+pub const VERSION_HEADER: &str = "x-sluice-version";
+/// Request and response header and metadata key: `stable` or `canary`.
+pub const VARIANT_HEADER: &str = "x-sluice-variant";
+/// Request header: how long the caller waits, in whole milliseconds.
+pub const TIMEOUT_HEADER: &str = "x-sluice-timeout-ms";
+/// Request and response header and metadata key: one id for one request, in every log.
+pub const REQUEST_ID_HEADER: &str = "x-request-id";
+
+/// How much a caller may send. Each limit is checked before memory for what is over it is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one HTTP body as sent.
+    pub body_bytes: usize,
+    /// Bytes of one gRPC request message, before and after decompression.
+    pub message_bytes: usize,
+    /// Bytes of one HTTP body after `Content-Encoding` is undone.
+    pub inflated_bytes: usize,
+    /// How long an HTTP body may take to arrive.
+    pub body_read_timeout: Duration,
+    /// Inputs of one request, and outputs asked for.
+    pub tensors: usize,
+    /// Dimensions of one tensor.
+    pub rank: usize,
+    /// Requests of one `ModelStreamInfer` stream that are worked on at once.
+    pub stream_in_flight: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 64 << 20,
+            message_bytes: 64 << 20,
+            inflated_bytes: 64 << 20,
+            body_read_timeout: Duration::from_secs(60),
+            tensors: 256,
+            rank: 16,
+            stream_in_flight: 16,
+        }
+    }
+}
+
+impl Limits {
+    /// What bounds the tensors of one request.
+    pub(crate) const fn oip(&self) -> models::oip::Limits {
+        models::oip::Limits { tensors: self.tensors, rank: self.rank }
+    }
+}
+
+/// What the serving front ends share.
+pub struct Front {
+    /// The request path.
+    pub inference: Inference,
+    /// What may be said of models.
+    pub catalog: Catalog,
+    /// How much callers may send.
+    pub limits: Limits,
+    /// Which requests are logged.
+    pub access: AccessLog,
+    /// Cancelled when the process starts to go away: health says so from then on, while everything is still served.
+    pub draining: CancellationToken,
+    /// Cancelled when the ports close: streams end after what they hold is answered.
+    pub closing: CancellationToken,
+}
+
+impl Front {
+    /// Ready to be handed to [`http::router`] and [`grpc::service`].
+    #[must_use]
+    pub fn shared(self) -> Arc<Self> {
+        Arc::new(self)
+    }
+}
+
+/// The shorter of two waits, where `None` is no limit.
+pub(crate) fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}

@@ -1,0 +1,197 @@
+//! A failing canary beside stable, both real versions on the CPU device: who answers, and what is counted.
+//!
+//! Stable takes `a`, `b` and returns `difference = a - b`. The canary takes the same in another order, and returns
+//! another output before it: positions that fit one version do not fit the other.
+
+use std::path::Path;
+
+use config::{Serving, StorageUri, Version, VersionSpec, Weight};
+use models::{Datatype, Tensor};
+use tempfile::TempDir;
+
+use super::*;
+use crate::bringup::Bringup;
+use crate::device::Device;
+use crate::rollout::{RouteUpdate, Routes as _, StagePhase, StageRequest, Stager, testing};
+use crate::route::{self, RoutePublisher};
+use crate::store::{Store, StoreOptions};
+use crate::version::LiveVersion;
+
+/// The least of ONNX's protobuf that a graph of a few nodes needs, by field number.
+mod onnx {
+    fn varint(mut value: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while value >= 0x80 {
+            bytes.push((value as u8 & 0x7f) | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    }
+
+    fn number(field: u64, value: u64) -> Vec<u8> {
+        [varint(field << 3), varint(value)].concat()
+    }
+
+    fn message(field: u64, body: &[u8]) -> Vec<u8> {
+        [&varint(field << 3 | 2)[..], &varint(body.len() as u64), body].concat()
+    }
+
+    /// An FP32 tensor of any number of rows of one element.
+    fn value(field: u64, name: &str) -> Vec<u8> {
+        let any = message(1, &message(2, b"rows"));
+        let one = message(1, &number(1, 1));
+        let tensor = [number(1, 1), message(2, &[any, one].concat())].concat();
+        message(field, &[message(1, name.as_bytes()), message(2, &message(1, &tensor))].concat())
+    }
+
+    fn node((op, inputs, output): &(&str, [&str; 2], &str)) -> Vec<u8> {
+        let inputs = inputs.iter().flat_map(|input| message(1, input.as_bytes()));
+        let body = inputs.chain(message(2, output.as_bytes())).chain(message(4, op.as_bytes()));
+        message(1, &body.collect::<Vec<u8>>())
+    }
+
+    /// A model; the constant `zero` is 0.
+    pub(super) fn model(inputs: &[&str], nodes: &[(&str, [&str; 2], &str)], outputs: &[&str]) -> Vec<u8> {
+        let zero = [number(1, 1), number(2, 1), message(4, &0_f32.to_le_bytes()), message(8, b"zero")].concat();
+        let graph: Vec<u8> = nodes
+            .iter()
+            .map(node)
+            .chain([message(2, b"graph"), message(5, &zero)])
+            .chain(inputs.iter().map(|name| value(11, name)))
+            .chain(outputs.iter().map(|name| value(12, name)))
+            .flatten()
+            .collect();
+        [number(1, 8), message(7, &graph), message(8, &number(2, 17))].concat()
+    }
+}
+
+struct Rig {
+    _folder: TempDir,
+    inference: Inference,
+    _publisher: RoutePublisher,
+    stable: Arc<LiveVersion>,
+    canary: Arc<LiveVersion>,
+}
+
+async fn stage(bringup: &Bringup, folder: &Path, version: &str, model: Vec<u8>, serving: Serving) -> Arc<LiveVersion> {
+    std::fs::create_dir(folder.join(version)).unwrap();
+    std::fs::write(folder.join(version).join("model.onnx"), model).unwrap();
+    let uri = format!("file://{}/{version}", folder.display());
+    let request = StageRequest {
+        model: testing::model(),
+        spec: VersionSpec {
+            version: Version::new(version).unwrap(),
+            digest: None,
+            storage_uri: StorageUri::new(&uri).unwrap(),
+        },
+        signing: testing::values(1).model.signing,
+        serving,
+        format: None,
+        compatible_with: None,
+    };
+    let phase = tokio::sync::watch::Sender::new(StagePhase::Loading);
+    bringup.stage(request, phase).await.unwrap().live
+}
+
+/// `canary_difference` computes the canary's `difference`; all traffic is the canary's.
+async fn rig(canary_difference: (&str, [&str; 2], &str), stable: Serving, canary: Serving) -> Rig {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::cpu(1 << 30).unwrap();
+    let metrics = Arc::new(Metrics::new(&device));
+    let store = Store::open(StoreOptions::new(folder.path().join("cache"), 1 << 30)).await.unwrap();
+    let bringup = Bringup::new(store, device, Arc::clone(&metrics));
+    let model = onnx::model(&["a", "b"], &[("Sub", ["a", "b"], "difference")], &["difference"]);
+    let stable = stage(&bringup, folder.path(), "v1", model, stable).await;
+    let nodes = [("Add", ["a", "b"], "sum"), canary_difference];
+    let model = onnx::model(&["b", "a"], &nodes, &["sum", "difference"]);
+    let canary = stage(&bringup, folder.path(), "v2", model, canary).await;
+    let (routes, publisher) = route::routes();
+    publisher.publish(RouteUpdate {
+        model: testing::model(),
+        stable: Some(Arc::clone(&stable)),
+        canary: Some(Arc::clone(&canary)),
+        canary_weight: Weight::from_bps(10_000).unwrap(),
+        affinity: None,
+        on_failure: config::OnFailure::Stable,
+        timeout_default: Duration::from_secs(30),
+    });
+    let inference = Inference::new(routes, 16, Lifecycle::default(), metrics);
+    Rig { _folder: folder, inference, _publisher: publisher, stable, canary }
+}
+
+fn serving() -> Serving {
+    testing::values(1).serving
+}
+
+fn tensor(name: &str, rows: &[f32]) -> NamedTensor {
+    let data: Vec<u8> = rows.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let tensor = Tensor::new(Datatype::Fp32, vec![rows.len(), 1], data.into()).unwrap();
+    NamedTensor { name: name.into(), tensor }
+}
+
+fn request(a: &[f32], b: &[f32]) -> InferRequest {
+    InferRequest {
+        model: testing::model().to_string(),
+        version: None,
+        id: String::new(),
+        inputs: vec![tensor("a", a), tensor("b", b)],
+        outputs: Some(vec!["difference".to_owned()]),
+        timeout: None,
+    }
+}
+
+/// The version that answered, and its one output.
+async fn ask(rig: &Rig, request: InferRequest, headers: &HeaderMap) -> (String, Vec<f64>) {
+    let reply = rig.inference.infer(request, headers).await.unwrap();
+    let names: Vec<&str> = reply.outputs.iter().map(|output| &*output.name).collect();
+    assert_eq!(names, ["difference"]);
+    (reply.version.to_string(), reply.outputs[0].tensor.to_f64().unwrap())
+}
+
+/// The canary divides by zero.
+const INF: (&str, [&str; 2], &str) = ("Div", ["sum", "zero"], "difference");
+const GOOD: (&str, [&str; 2], &str) = ("Sub", ["a", "b"], "difference");
+
+#[tokio::test]
+async fn stable_answers_in_its_own_terms_where_the_canary_fails() {
+    let rig = rig(INF, serving(), serving()).await;
+    assert_eq!(ask(&rig, request(&[5.0], &[2.0]), &HeaderMap::new()).await, ("v1".to_owned(), vec![3.0]));
+    let (canary, stable) = (rig.canary.evidence().counts(), rig.stable.evidence().counts());
+    assert_eq!((canary.of(Outcome::NonFinite), canary.total()), (1, 1));
+    assert_eq!(stable.total(), 0, "an answer in the canary's place is not a fair sample of stable");
+}
+
+#[tokio::test]
+async fn a_fallback_joins_the_batches_of_stable_in_stables_order() {
+    // Two rows make a batch, and nothing less does.
+    let joined = Serving { max_batch_size: 2, queue_delay_max: Duration::from_secs(3600), ..serving() };
+    let rig = rig(INF, joined, serving()).await;
+    let mut forced = HeaderMap::new();
+    forced.insert(pick::VARIANT_HEADER, "stable".parse().unwrap());
+    let split = HeaderMap::new();
+    let (first, second) =
+        tokio::join!(ask(&rig, request(&[5.0], &[2.0]), &forced), ask(&rig, request(&[1.0], &[9.0]), &split));
+    assert_eq!((first.1, second), (vec![3.0], ("v1".to_owned(), vec![-8.0])));
+    assert_eq!(rig.stable.metrics().statistics().execution_count, 1, "one batch");
+}
+
+#[tokio::test]
+async fn a_canary_that_refuses_what_stable_takes_is_blamed_and_the_caller_is_not() {
+    let rig = rig(GOOD, serving(), Serving { max_batch_size: 1, ..serving() }).await;
+    let answer = ask(&rig, request(&[5.0, 6.0], &[2.0, 2.0]), &HeaderMap::new()).await;
+    assert_eq!(answer, ("v1".to_owned(), vec![3.0, 4.0]));
+    assert_eq!(rig.canary.evidence().counts().of(Outcome::ModelError), 1);
+    let wrong = InferRequest { inputs: vec![tensor("a", &[1.0])], ..request(&[], &[]) };
+    let error = rig.inference.infer(wrong, &HeaderMap::new()).await.unwrap_err();
+    assert!(matches!(error, InferError::InvalidArgument(_)), "{error}");
+    assert_eq!(rig.canary.evidence().counts().total(), 1, "what both refuse is the caller's");
+}
+
+#[tokio::test]
+async fn nan_that_came_in_is_not_held_against_the_canary() {
+    let rig = rig(GOOD, serving(), serving()).await;
+    let (version, values) = ask(&rig, request(&[f32::NAN], &[2.0]), &HeaderMap::new()).await;
+    assert!(version == "v2" && values[0].is_nan());
+    assert_eq!(rig.canary.evidence().counts().total(), 0);
+}

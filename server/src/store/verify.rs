@@ -1,0 +1,211 @@
+//! From hashed files to the proof that they may serve: manifest, pinned digest, signature.
+//!
+//! [`VerifiedArtifact`] is that proof. Nothing else makes one, and its bytes are compared with the verified hashes once
+//! more as they are handed out, so what a loader gets is what was verified.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use config::{Digest, Signing, SigningPolicy};
+
+use super::FetchError;
+use super::cache::{Entry, Lease};
+use super::digest::{FileDigest, MANIFEST_NAME, Sha256, covered, root};
+use super::manifest::{MANIFEST_BYTES_MAX, Manifest};
+use super::oms::{self, PublicKey, SIGNATURE_BYTES_MAX, Scope, SignatureError};
+use super::staging::FILES_NAME;
+
+/// A public key file larger than this is none.
+const KEY_BYTES_MAX: u64 = 64 << 10;
+
+/// An artifact whose every byte was verified. While it lives, the artifact stays in the cache.
+#[derive(Debug, Clone)]
+pub struct VerifiedArtifact {
+    lease: Arc<Lease>,
+    notes: Vec<String>,
+}
+
+/// Files that passed every check, not yet in the cache.
+pub(super) struct Checked {
+    pub(super) digest: Digest,
+    pub(super) entry: Entry,
+    notes: Vec<String>,
+}
+
+/// What the files are checked against.
+#[derive(Clone, Copy)]
+pub(super) struct Expected<'a> {
+    pub(super) uri: &'a str,
+    pub(super) pinned: Option<Digest>,
+    pub(super) signing: &'a Signing,
+}
+
+/// Checks the files under `folder`, whose hashes are `hashed`. Blocking.
+pub(super) fn check(folder: &Path, hashed: Vec<FileDigest>, expected: Expected<'_>) -> Result<Checked, FetchError> {
+    let Expected { uri, pinned, signing } = expected;
+    check_manifest(folder, &hashed, uri)?;
+    let (files, loose): (Vec<_>, Vec<_>) =
+        hashed.into_iter().partition(|file| covered(&file.name, &signing.signature_path));
+    if files.is_empty() {
+        return Err(FetchError::Empty { uri: uri.to_owned() });
+    }
+    let digest = root(&files);
+    if let Some(expected) = pinned.filter(|pinned| *pinned != digest) {
+        return Err(FetchError::DigestMismatch { uri: uri.to_owned(), expected, got: digest });
+    }
+    let entry = Entry { files, loose, listings: Vec::new() };
+    let signature = read_listed(folder, &entry, &signing.signature_path, SIGNATURE_BYTES_MAX)
+        .map_err(|error| FetchError::io(folder, &error))?;
+    let notes = check_signature(&entry, signature.as_deref(), expected)?;
+    Ok(Checked { digest, entry, notes })
+}
+
+/// Checks a cached artifact under today's policy; `signature` replaces the one in the cache. Blocking.
+///
+/// Its bytes were hashed by this process: see [`intact`].
+pub(super) fn check_cached(
+    lease: Arc<Lease>,
+    signature: Option<&[u8]>,
+    expected: Expected<'_>,
+) -> Result<VerifiedArtifact, FetchError> {
+    let folder = lease.folder.join(FILES_NAME);
+    let cached = match signature {
+        Some(_) => None,
+        None => read_listed(&folder, &lease.entry, &expected.signing.signature_path, SIGNATURE_BYTES_MAX)
+            .map_err(|error| FetchError::io(&folder, &error))?,
+    };
+    let notes = check_signature(&lease.entry, signature.or(cached.as_deref()), expected)?;
+    Ok(VerifiedArtifact { lease, notes })
+}
+
+/// Whether the cached bytes still are what the entry says. Blocking; reads everything.
+pub(super) fn intact(lease: &Lease) -> bool {
+    let folder = lease.folder.join(FILES_NAME);
+    let same = |file: &FileDigest| {
+        let hashed = super::digest::hash_file(&folder.join(&file.name));
+        hashed.is_ok_and(|(size, sha256)| size == file.size && sha256 == file.sha256)
+    };
+    root(&lease.entry.files) == lease.digest && lease.entry.files.iter().chain(&lease.entry.loose).all(same)
+}
+
+impl Checked {
+    /// The proof, once the files lie in the cache.
+    pub(super) fn into_artifact(self, lease: Arc<Lease>) -> VerifiedArtifact {
+        debug_assert_eq!(lease.digest, self.digest, "the lease is of the artifact that was checked");
+        VerifiedArtifact { lease, notes: self.notes }
+    }
+}
+
+impl VerifiedArtifact {
+    /// The OMS root digest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.lease.digest
+    }
+
+    /// Reads every file inside the root digest, as relative path and content, sorted by path. Blocking.
+    ///
+    /// Fails with `InvalidData` if a file on disk is no longer what was verified.
+    pub fn files(&self) -> io::Result<Vec<(String, Bytes)>> {
+        let folder = self.lease.folder.join(FILES_NAME);
+        let read = |file: &FileDigest| Ok((file.name.clone(), read_exact(&folder, file)?));
+        self.lease.entry.files.iter().map(read).collect()
+    }
+
+    /// Bytes of these files together.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.lease.entry.files.iter().fold(0, |sum, file| sum.saturating_add(file.size))
+    }
+
+    /// What an operator should know though it was let through, such as a missing signature under `warn`.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Adds a note.
+    pub(super) fn noted(mut self, note: String) -> Self {
+        self.notes.push(note);
+        self
+    }
+}
+
+fn check_manifest(folder: &Path, hashed: &[FileDigest], uri: &str) -> Result<(), FetchError> {
+    let Some(file) = hashed.iter().find(|file| file.name == MANIFEST_NAME) else { return Ok(()) };
+    let refused = |problems| FetchError::Manifest { uri: uri.to_owned(), problems };
+    if file.size > MANIFEST_BYTES_MAX {
+        return Err(refused(vec![format!("it has {} bytes, more than {MANIFEST_BYTES_MAX}", file.size)]));
+    }
+    let bytes = read_exact(folder, file).map_err(|error| FetchError::io(folder, &error))?;
+    let manifest = Manifest::parse(&bytes).map_err(|problem| refused(vec![problem]))?;
+    let problems = manifest.problems(hashed);
+    if problems.is_empty() { Ok(()) } else { Err(refused(problems)) }
+}
+
+/// What the signing policy says to the signature: notes, or an error under `enforce`.
+fn check_signature(entry: &Entry, signature: Option<&[u8]>, expected: Expected<'_>) -> Result<Vec<String>, FetchError> {
+    let Expected { uri, signing, .. } = expected;
+    let judged = match signing.policy {
+        SigningPolicy::Disabled => return Ok(Vec::new()),
+        SigningPolicy::Warn | SigningPolicy::Enforce => judge_signature(entry, signature, uri, signing),
+    };
+    match (judged, signing.policy) {
+        (Ok(unsigned), _) if unsigned.is_empty() => Ok(Vec::new()),
+        (Ok(unsigned), _) => Ok(vec![format!("not signed: {}", unsigned.join(", "))]),
+        (Err(error), SigningPolicy::Enforce) => Err(error),
+        (Err(error), _) => Ok(vec![error.to_string()]),
+    }
+}
+
+fn judge_signature(
+    entry: &Entry,
+    signature: Option<&[u8]>,
+    uri: &str,
+    signing: &Signing,
+) -> Result<Vec<String>, FetchError> {
+    let refused = |reason| FetchError::Signature { uri: uri.to_owned(), reason };
+    let path = || signing.signature_path.clone();
+    let signature = signature.ok_or_else(|| refused(SignatureError::Missing { path: path() }))?;
+    let key = signing.public_key_path.as_ref().ok_or_else(|| refused(SignatureError::NoKey { path: path() }))?;
+    let key_failed = |reason: String| FetchError::Key { path: key.clone(), reason };
+    let pem = read_bounded(key, KEY_BYTES_MAX).map_err(|error| key_failed(error.to_string()))?;
+    let key = PublicKey::from_pem(&pem).map_err(key_failed)?;
+    let scope = Scope { signature_path: &signing.signature_path, ignore_unsigned_files: signing.ignore_unsigned_files };
+    let held: Vec<FileDigest> = entry.files.iter().chain(&entry.loose).cloned().collect();
+    oms::verify(signature, &key, &held, scope).map_err(refused)
+}
+
+/// The content of `name`, if the artifact has such a file.
+fn read_listed(folder: &Path, entry: &Entry, name: &str, bytes_max: u64) -> io::Result<Option<Bytes>> {
+    match entry.loose.iter().chain(&entry.files).find(|file| file.name == name) {
+        None => Ok(None),
+        Some(file) if file.size > bytes_max => {
+            Err(io::Error::other(format!("{name} is larger than {bytes_max} bytes")))
+        }
+        Some(file) => read_exact(folder, file).map(Some),
+    }
+}
+
+/// The content of `file`, which must be what its hash says.
+fn read_exact(folder: &Path, file: &FileDigest) -> io::Result<Bytes> {
+    let bytes = read_bounded(&folder.join(&file.name), file.size)?;
+    if bytes.len() as u64 == file.size && Sha256::of(&bytes) == file.sha256 {
+        return Ok(Bytes::from(bytes));
+    }
+    let problem = format!("{} in the cache is no longer what was verified", file.name);
+    Err(io::Error::new(io::ErrorKind::InvalidData, problem))
+}
+
+fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        Err(io::Error::other(format!("it is larger than {bytes_max} bytes")))
+    } else {
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,107 @@
+//! The rollout as metrics, made from the same status that `/status` shows.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use tokio::sync::watch;
+
+use crate::rollout::analysis::Conclusion;
+use crate::rollout::status::ModelStatus;
+use crate::rollout::{Phase, Status};
+
+/// Reads the newest status at each scrape.
+#[derive(Debug)]
+pub struct RolloutCollector(watch::Receiver<Arc<Status>>);
+
+impl RolloutCollector {
+    /// Follows `status`.
+    #[must_use]
+    pub const fn new(status: watch::Receiver<Arc<Status>>) -> Self {
+        Self(status)
+    }
+}
+
+impl prometheus_client::collector::Collector for RolloutCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let status = Arc::clone(&self.0.borrow());
+        let models = &status.models;
+        one_hot(&mut encoder, "sluice_rollout_phase", "1 for the phase the model is in", models, |model| {
+            Phase::ALL.into_iter().map(|phase| ("phase", phase.name(), phase == model.phase)).collect()
+        })?;
+        weights(&mut encoder, models)?;
+        steps(&mut encoder, models)?;
+        verdicts(&mut encoder, models)?;
+        values_errors(&mut encoder, models)
+    }
+}
+
+type Labelled = Vec<(&'static str, &'static str, bool)>;
+
+fn one_hot(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    models: &[ModelStatus],
+    states: impl Fn(&ModelStatus) -> Labelled,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for model in models {
+        for (key, value, on) in states(model) {
+            gauge(&mut family, &[("model", &model.name), (key, value)], f64::from(u8::from(on)))?;
+        }
+    }
+    Ok(())
+}
+
+fn weights(encoder: &mut DescriptorEncoder<'_>, models: &[ModelStatus]) -> fmt::Result {
+    let help = "Share of live traffic in percent";
+    let mut family = encoder.encode_descriptor("sluice_rollout_weight", help, None, MetricType::Gauge)?;
+    for model in models {
+        let canary = model.canary.as_ref().map_or(0.0, |canary| canary.weight_percent);
+        let stable = if model.stable.is_some() { 100.0 - canary } else { 0.0 };
+        gauge(&mut family, &[("model", &model.name), ("variant", "stable")], stable)?;
+        gauge(&mut family, &[("model", &model.name), ("variant", "canary")], canary)?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a trial has at most 64 steps")]
+fn steps(encoder: &mut DescriptorEncoder<'_>, models: &[ModelStatus]) -> fmt::Result {
+    let help = "Steps of the trial that have begun";
+    let mut family = encoder.encode_descriptor("sluice_rollout_step", help, None, MetricType::Gauge)?;
+    for model in models {
+        let step = model.canary.as_ref().map_or(0, |canary| canary.step);
+        gauge(&mut family, &[("model", &model.name)], step as f64)?;
+    }
+    Ok(())
+}
+
+fn verdicts(encoder: &mut DescriptorEncoder<'_>, models: &[ModelStatus]) -> fmt::Result {
+    let help = "1 for the verdict on each metric of the canary";
+    let mut family = encoder.encode_descriptor("sluice_rollout_verdict", help, None, MetricType::Gauge)?;
+    for model in models {
+        for metric in &model.analysis {
+            for conclusion in Conclusion::ALL {
+                let labels = [("model", &*model.name), ("metric", &*metric.name), ("verdict", conclusion.name())];
+                gauge(&mut family, &labels, f64::from(u8::from(conclusion == metric.verdict)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn values_errors(encoder: &mut DescriptorEncoder<'_>, models: &[ModelStatus]) -> fmt::Result {
+    let help = "1 while the newest values file is refused and the last good one is in force";
+    let mut family = encoder.encode_descriptor("sluice_values_error", help, None, MetricType::Gauge)?;
+    for model in models {
+        gauge(&mut family, &[("model", &model.name)], f64::from(u8::from(model.values_error.is_some())))?;
+    }
+    Ok(())
+}
+
+fn gauge(family: &mut MetricEncoder<'_>, labels: &[(&str, &str)], value: f64) -> fmt::Result {
+    ConstGauge::new(value).encode(family.encode_family(&labels)?)
+}

@@ -1,0 +1,240 @@
+//! Counters and histograms of one version, updated on the request path without a lookup.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::metrics::histogram::Histogram;
+use tokio::time::Instant;
+
+use crate::batch::Answer;
+use crate::infer::Code;
+use crate::route::Variant;
+use crate::version::Identity;
+
+/// From 50 µs to 30 s: fine below a millisecond, where small models live.
+const SECONDS_BUCKETS: [f64; 19] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5,
+    1.0, 5.0, 30.0,
+];
+const BATCH_BUCKETS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// Counters of one version in both roles.
+#[derive(Debug)]
+pub struct VersionMetrics {
+    pub(super) identity: Identity,
+    pub(super) variants: [VariantMetrics; 2],
+    pub(super) batch_size: Histogram,
+    batches: Batches,
+    /// Rows waiting now, as the queue last said.
+    pub(super) queue_rows: AtomicU64,
+}
+
+/// Counters of one version in one role.
+#[derive(Debug)]
+pub(super) struct VariantMetrics {
+    pub(super) request_seconds: Histogram,
+    pub(super) queue_seconds: Histogram,
+    pub(super) compute_seconds: Histogram,
+    pub(super) codes: [AtomicU64; Code::ALL.len()],
+    stats: Stats,
+}
+
+/// What Triton's statistics count.
+#[derive(Debug, Default)]
+struct Stats {
+    success: Stat,
+    fail: Stat,
+    cancel: Stat,
+    reject: Stat,
+    queue: Stat,
+    rows: AtomicU64,
+    last_inference_ms: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Batches {
+    input: Stat,
+    infer: Stat,
+    executions: AtomicU64,
+    by_size: parking_lot::Mutex<std::collections::BTreeMap<u64, DurationStat>>,
+}
+
+/// A count and a total duration.
+#[derive(Debug, Default)]
+struct Stat {
+    count: AtomicU64,
+    ns: AtomicU64,
+}
+
+/// A count and a total duration, as read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DurationStat {
+    /// How often.
+    pub count: u64,
+    /// How long in all, in nanoseconds.
+    pub ns: u64,
+}
+
+/// One version's statistics, as Triton's extension names them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Requests answered.
+    pub success: DurationStat,
+    /// Requests failed.
+    pub fail: DurationStat,
+    /// Requests whose caller left.
+    pub cancel: DurationStat,
+    /// Requests refused by the full queue.
+    pub reject: DurationStat,
+    /// Time in the queue.
+    pub queue: DurationStat,
+    /// Joining inputs.
+    pub compute_input: DurationStat,
+    /// Computing.
+    pub compute_infer: DurationStat,
+    /// Splitting outputs; part of `compute_infer` here.
+    pub compute_output: DurationStat,
+    /// Rows computed.
+    pub inference_count: u64,
+    /// Batches computed.
+    pub execution_count: u64,
+    /// Unix time of the last answer, in milliseconds.
+    pub last_inference_ms: u64,
+    /// Batches by size.
+    pub batches: Vec<(u64, DurationStat)>,
+}
+
+impl Stat {
+    fn add(&self, duration: Duration) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.ns.fetch_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> DurationStat {
+        DurationStat { count: self.count.load(Ordering::Relaxed), ns: self.ns.load(Ordering::Relaxed) }
+    }
+}
+
+impl VariantMetrics {
+    fn new() -> Self {
+        let seconds = || Histogram::new(SECONDS_BUCKETS);
+        Self {
+            request_seconds: seconds(),
+            queue_seconds: seconds(),
+            compute_seconds: seconds(),
+            codes: Default::default(),
+            stats: Stats::default(),
+        }
+    }
+}
+
+impl VersionMetrics {
+    pub(super) fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            variants: [VariantMetrics::new(), VariantMetrics::new()],
+            batch_size: Histogram::new(BATCH_BUCKETS),
+            batches: Batches::default(),
+            queue_rows: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts one finished attempt.
+    pub fn request(&self, variant: Variant, code: Code, latency: Duration, answer: Option<&Answer>, rows: usize) {
+        let metrics = &self.variants[variant as usize];
+        metrics.codes[code as usize].fetch_add(1, Ordering::Relaxed);
+        metrics.request_seconds.observe(latency.as_secs_f64());
+        match (answer, code) {
+            (Some(answer), _) => metrics.answered(latency, answer, rows),
+            (None, Code::Overloaded) => metrics.stats.reject.add(latency),
+            (None, _) => metrics.stats.fail.add(latency),
+        }
+    }
+
+    /// Counts one batch.
+    pub fn batch(&self, rows: usize, input: Duration, infer: Duration) {
+        let rows = rows as u64;
+        #[expect(clippy::cast_precision_loss, reason = "a batch has far fewer than 2^52 rows")]
+        self.batch_size.observe(rows as f64);
+        self.batches.input.add(input);
+        self.batches.infer.add(infer);
+        self.batches.executions.fetch_add(1, Ordering::Relaxed);
+        let mut by_size = self.batches.by_size.lock();
+        let stat = by_size.entry(rows).or_default();
+        stat.count += 1;
+        stat.ns += u64::try_from(infer.as_nanos()).unwrap_or(u64::MAX);
+    }
+
+    /// Notes how many rows wait.
+    pub fn queue_rows(&self, rows: usize) {
+        self.queue_rows.store(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Counts a cancel unless disarmed: dropped with the request's future when its caller leaves.
+    #[must_use]
+    pub fn count_cancel_on_drop(self: &Arc<Self>, variant: Variant, started: Instant) -> CancelGuard {
+        CancelGuard(Some((Arc::clone(self), variant, started)))
+    }
+
+    /// Both roles together.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let sum = |stat: fn(&Stats) -> &Stat| {
+            self.variants
+                .iter()
+                .map(|variant| stat(&variant.stats).get())
+                .fold(DurationStat::default(), |a, b| DurationStat { count: a.count + b.count, ns: a.ns + b.ns })
+        };
+        let number = |number: fn(&Stats) -> &AtomicU64| {
+            self.variants.iter().map(move |variant| number(&variant.stats).load(Ordering::Relaxed))
+        };
+        Statistics {
+            success: sum(|stats| &stats.success),
+            fail: sum(|stats| &stats.fail),
+            cancel: sum(|stats| &stats.cancel),
+            reject: sum(|stats| &stats.reject),
+            queue: sum(|stats| &stats.queue),
+            compute_input: self.batches.input.get(),
+            compute_infer: self.batches.infer.get(),
+            compute_output: DurationStat { count: self.batches.infer.get().count, ns: 0 },
+            inference_count: number(|stats| &stats.rows).sum(),
+            execution_count: self.batches.executions.load(Ordering::Relaxed),
+            last_inference_ms: number(|stats| &stats.last_inference_ms).max().unwrap_or(0),
+            batches: self.batches.by_size.lock().iter().map(|(size, stat)| (*size, *stat)).collect(),
+        }
+    }
+}
+
+impl VariantMetrics {
+    fn answered(&self, latency: Duration, answer: &Answer, rows: usize) {
+        self.queue_seconds.observe(answer.queued.as_secs_f64());
+        self.compute_seconds.observe(answer.compute.as_secs_f64());
+        self.stats.success.add(latency);
+        self.stats.queue.add(answer.queued);
+        self.stats.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.stats.last_inference_ms.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+/// Counts a cancel when dropped armed.
+#[derive(Debug)]
+pub struct CancelGuard(Option<(Arc<VersionMetrics>, Variant, Instant)>);
+
+impl CancelGuard {
+    /// The request finished by itself.
+    pub fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancelGuard {
+    fn drop(&mut self) {
+        if let Some((metrics, variant, started)) = self.0.take() {
+            let variant = &metrics.variants[variant as usize];
+            variant.codes[Code::Cancelled as usize].fetch_add(1, Ordering::Relaxed);
+            variant.stats.cancel.add(started.elapsed());
+        }
+    }
+}
