@@ -1,1 +1,9 @@
 //! Whole-server tests.
+
+mod bad_input;
+mod interop;
+mod mount;
+mod rollout;
+mod serving;
+mod store;
+mod tidy;

@@ -1,1 +1,5 @@
-//! Fixtures of the whole-server tests.
+//! Fixtures of the whole-server tests, used by `benches` too.
+
+pub mod kubelet;
+pub mod sandbox;
+pub mod zoo;

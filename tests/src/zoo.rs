@@ -1,0 +1,65 @@
+//! The committed models, and buckets made of them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The folder of the committed models.
+#[must_use]
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/zoo")
+}
+
+/// The artifact of one committed version.
+#[must_use]
+pub fn artifact(model: &str, version: &str) -> PathBuf {
+    folder().join("artifacts").join(model).join(version)
+}
+
+/// The public key that the committed artifacts are signed for.
+#[must_use]
+pub fn public_key() -> PathBuf {
+    folder().join("keys/zoo.pub")
+}
+
+/// Every committed model with its versions.
+pub fn all() -> io::Result<Vec<(String, Vec<String>)>> {
+    let mut models = Vec::new();
+    for model in names(&folder().join("artifacts"))? {
+        let versions = names(&folder().join("artifacts").join(&model))?;
+        models.push((model, versions));
+    }
+    Ok(models)
+}
+
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let entries: io::Result<Vec<_>> = std::fs::read_dir(folder)?.collect();
+    let mut names: Vec<String> =
+        entries?.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Copies an artifact folder into a bucket folder under another label.
+pub fn publish(artifact: &Path, bucket: &Path, model: &str, version: &str) -> io::Result<()> {
+    copy(artifact, &bucket.join(model).join(version))
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// The rows that the quickstart replays: real ones, nine features each.
+pub fn fraud_rows() -> io::Result<Vec<Vec<f32>>> {
+    let text = std::fs::read_to_string(folder().join("traffic/fraud-detection.json"))?;
+    Ok(serde_json::from_str(&text)?)
+}
