@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::background::Background;
 use crate::bringup::Bringup;
 use crate::catalog::{Catalog, ReadinessRule};
 use crate::device::{self, Device};
@@ -102,7 +103,8 @@ impl App {
         // What can be wrong with the settings comes first, so that a refused start leaves nothing behind.
         let token = settings.admin_token_file.as_ref().map(read_token).transpose()?;
         let ports = Ports::bind(&settings).await?;
-        let device = start_device(&settings)?;
+        let loading = Background::start()?;
+        let device = start_device(&settings, loading.clone())?;
         let metrics = Arc::new(Metrics::new(&device));
         let store = Store::open(store_options(&settings)).await?;
         let lifecycle = Lifecycle::default();
@@ -111,7 +113,7 @@ impl App {
         let stop_rollout = CancellationToken::new();
         let memory = MemoryDir::new(settings.cache.join("rollout"));
         let (reconciler, rollout) = Reconciler::new(Parts {
-            stager: Bringup::new(Arc::clone(&store), device, Arc::clone(&metrics)),
+            stager: Bringup::new(Arc::clone(&store), device, loading, Arc::clone(&metrics)),
             routes: publisher,
             memory: memory.clone(),
             desired,
@@ -269,9 +271,9 @@ fn listen_options(settings: &Settings, protocol: Protocol) -> ListenOptions {
     }
 }
 
-fn start_device(settings: &Settings) -> Result<Device, StartError> {
+fn start_device(settings: &Settings, background: Background) -> Result<Device, StartError> {
     match settings.device {
-        config::Device::Cpu | config::Device::Auto => Ok(Device::cpu(device::host_memory_limit())?),
+        config::Device::Cpu | config::Device::Auto => Ok(Device::cpu(device::host_memory_limit(), background)?),
         config::Device::Cuda(index) => Err(StartError::Device(format!("cuda:{index}"))),
     }
 }

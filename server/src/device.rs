@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use models::{Dim, Model, NamedTensor, RunError, Signature, TensorSpec};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::background::Background;
+
 /// Batches cheaper than this run on the calling thread: handing one over costs two thread switches, some tens of
 /// microseconds, which is more than this work takes (about 1 FLOP per 0.1 ns on one core).
 const INLINE_FLOPS_MAX: u64 = 400_000;
@@ -59,6 +61,7 @@ struct Inner {
     candle: candle_core::Device,
     jobs: mpsc::Sender<Job>,
     memory: Arc<Memory>,
+    background: Background,
 }
 
 #[derive(Debug)]
@@ -93,8 +96,8 @@ impl Drop for Reservation {
 }
 
 impl Device {
-    /// Starts the CPU device with `memory_limit_bytes` for models.
-    pub fn cpu(memory_limit_bytes: u64) -> std::io::Result<Self> {
+    /// Starts the CPU device with `memory_limit_bytes` for models. Models are tried out, and freed, in `background`.
+    pub fn cpu(memory_limit_bytes: u64, background: Background) -> std::io::Result<Self> {
         let (jobs, mut queue) = mpsc::channel::<Job>(JOBS_MAX);
         std::thread::Builder::new().name("device-cpu".to_owned()).spawn(move || {
             while let Some(job) = queue.blocking_recv() {
@@ -102,7 +105,8 @@ impl Device {
             }
         })?;
         let memory = Arc::new(Memory { limit_bytes: memory_limit_bytes, used_bytes: AtomicU64::new(0) });
-        Ok(Self(Arc::new(Inner { name: "cpu".to_owned(), candle: candle_core::Device::Cpu, jobs, memory })))
+        let name = "cpu".to_owned();
+        Ok(Self(Arc::new(Inner { name, candle: candle_core::Device::Cpu, jobs, memory, background })))
     }
 
     /// Its name in status and logs.
@@ -149,14 +153,27 @@ impl Device {
     }
 }
 
-/// A loaded model on its device. The last clone of its `Arc` frees the weights and the reservation.
+/// A loaded model on its device. When its `Arc`'s last clone is gone, the weights are freed and then the reservation.
 pub struct Executable {
-    model: Model,
+    /// `None` only while it is dropped.
+    loaded: Option<Loaded>,
     device: Device,
     inline_rows_max: usize,
     /// Some axis besides the batch may have any size, so a request says how large it is.
     stretches: bool,
+}
+
+/// Weights, and the memory that was set aside for them: dropped in this order.
+struct Loaded {
+    model: Model,
     _reservation: Reservation,
+}
+
+impl Drop for Executable {
+    /// The last owner is often a thread that has just answered a request; freeing large weights would hold it up.
+    fn drop(&mut self) {
+        self.device.0.background.discard(self.loaded.take());
+    }
 }
 
 impl Executable {
@@ -169,13 +186,14 @@ impl Executable {
         };
         let inline_rows_max = (1..=rows_max).take_while(cheap).last().unwrap_or(0);
         let stretches = model.signature().inputs.iter().any(|spec| free_axes(model.signature(), spec).next().is_some());
-        Self { model, device, inline_rows_max, stretches, _reservation: reservation }
+        let loaded = Some(Loaded { model, _reservation: reservation });
+        Self { loaded, device, inline_rows_max, stretches }
     }
 
     /// The model.
     #[must_use]
-    pub const fn model(&self) -> &Model {
-        &self.model
+    pub fn model(&self) -> &Model {
+        &self.loaded.as_ref().expect("it is taken only by drop").model
     }
 
     /// Whether `inputs`, in the signature's order, are cheap enough for the calling thread.
@@ -185,16 +203,16 @@ impl Executable {
             return rows <= self.inline_rows_max;
         }
         // The estimate is for free axes of size 1. Attention grows with the square of an axis, little grows faster.
-        let stretch = stretch(self.model.signature(), inputs);
+        let stretch = stretch(self.model().signature(), inputs);
         let square = stretch.saturating_mul(stretch);
-        let cost = self.model.cost(rows);
+        let cost = self.model().cost(rows);
         cost.flops.saturating_mul(square) <= INLINE_FLOPS_MAX && cost.bytes.saturating_mul(square) <= INLINE_BYTES_MAX
     }
 
     /// Computes on the calling thread.
     pub fn run_inline(&self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>, ExecuteError> {
         // A panic in a model is that model's failure, not the process's: the plan holds no state between runs.
-        match catch_unwind(AssertUnwindSafe(|| self.model.run(inputs))) {
+        match catch_unwind(AssertUnwindSafe(|| self.model().run(inputs))) {
             Ok(Ok(outputs)) => Ok(outputs),
             Ok(Err(error)) => Err(execute_error(&error)),
             Err(_) => Err(ExecuteError::Model("the model panicked".to_owned())),
@@ -205,6 +223,14 @@ impl Executable {
     pub async fn run(self: &Arc<Self>, inputs: Vec<NamedTensor>) -> Result<Vec<NamedTensor>, ExecuteError> {
         let executable = Arc::clone(self);
         self.device.run(move || executable.run_inline(&inputs)).await?
+    }
+
+    /// Computes beside the live batches, which go first: for trying a model out before it has callers. The host's
+    /// memory belongs to no thread, so this needs none of the device's time.
+    pub async fn run_aside(self: &Arc<Self>, inputs: Vec<NamedTensor>) -> Result<Vec<NamedTensor>, ExecuteError> {
+        let executable = Arc::clone(self);
+        let computed = self.device.0.background.compute(move || executable.run_inline(&inputs)).await;
+        computed.map_err(|_| ExecuteError::DeviceGone)?
     }
 }
 

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod background;
 pub mod batch;
 pub mod bringup;
 pub mod catalog;

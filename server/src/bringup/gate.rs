@@ -43,7 +43,7 @@ async fn run(executable: &Arc<Executable>, golden: &Golden) -> Vec<String> {
     }
     let mut inputs = golden.inputs.clone();
     inputs.sort_by_key(|input| signature.inputs.iter().position(|spec| spec.name == input.name));
-    let outputs = match executable.run(inputs).await {
+    let outputs = match executable.run_aside(inputs).await {
         Ok(outputs) => outputs,
         Err(error) => return vec![error.to_string()],
     };

@@ -13,7 +13,9 @@ use futures::future::BoxFuture;
 use models::{ModelFiles, NamedTensor};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::Instrument;
 
+use crate::background::Background;
 use crate::device::{Device, Executable, OutOfMemory};
 use crate::rollout::{StageError, StagePhase, StageRequest, Staged, Stager};
 use crate::store::{Fetch, Progress, ProgressPhase, Store, VerifiedArtifact};
@@ -34,26 +36,41 @@ pub const FAIL_POINTS: &[&str] = &[
 pub struct Bringup {
     store: Arc<Store>,
     device: Device,
+    background: Background,
     metrics: Arc<Metrics>,
 }
 
 impl Bringup {
-    /// Pulls through `store`, runs on `device`.
+    /// Pulls through `store`, runs on `device`; all of it in `background`.
     #[must_use]
-    pub const fn new(store: Arc<Store>, device: Device, metrics: Arc<Metrics>) -> Self {
-        Self { store, device, metrics }
+    pub const fn new(store: Arc<Store>, device: Device, background: Background, metrics: Arc<Metrics>) -> Self {
+        Self { store, device, background, metrics }
     }
 
     async fn bring_up(
-        self,
+        &self,
         request: StageRequest,
         phases: watch::Sender<StagePhase>,
     ) -> Result<Staged<LiveVersion>, StageError> {
+        let (this, wanted) = (self.clone(), request.clone());
+        let preparing = async move { this.prepare(&wanted, &phases).await }.in_current_span();
+        let prepared = self.background.run(preparing).await;
+        let (artifact, executable) = prepared.map_err(|_| failed("load", "the bring-up panicked".to_owned(), true))??;
+        // Here and not there: what starts now serves requests.
+        Ok(self.live(&request, artifact, executable))
+    }
+
+    /// Everything before there is a queue.
+    async fn prepare(
+        &self,
+        request: &StageRequest,
+        phases: &watch::Sender<StagePhase>,
+    ) -> Result<(VerifiedArtifact, Arc<Executable>), StageError> {
         let model = request.model.to_string();
         let clock = PhaseClock { metrics: &self.metrics, model: &model };
-        let artifact = clock.time("pull", self.pull(&request, &phases)).await?;
+        let artifact = clock.time("pull", self.pull(request, phases)).await?;
         let digest = artifact.digest();
-        let result = self.load(&request, artifact, &phases, &clock).await;
+        let result = self.load(request, artifact, phases, &clock).await;
         result.map_err(|error| StageError { digest: Some(digest), ..error })
     }
 
@@ -89,7 +106,7 @@ impl Bringup {
         artifact: VerifiedArtifact,
         phases: &watch::Sender<StagePhase>,
         clock: &PhaseClock<'_>,
-    ) -> Result<Staged<LiveVersion>, StageError> {
+    ) -> Result<(VerifiedArtifact, Arc<Executable>), StageError> {
         phases.send_replace(StagePhase::Loading);
         fail::fail_point!("bringup::before_load");
         let (artifact, loaded) = clock.time("load", self.load_executable(request, artifact)).await?;
@@ -101,17 +118,17 @@ impl Bringup {
         fail::fail_point!("bringup::before_gate");
         clock.time("gate", gate::check(&loaded.executable, &loaded.files, request.compatible_with.as_deref())).await?;
         fail::fail_point!("bringup::after_gate");
-        Ok(self.live(request, artifact, loaded.executable))
+        Ok((artifact, loaded.executable))
     }
 
-    /// Reads, parses and places the model on a thread that serves no requests.
+    /// Reads, parses and places the model.
     async fn load_executable(
         &self,
         request: &StageRequest,
         artifact: VerifiedArtifact,
     ) -> Result<(VerifiedArtifact, Loaded), StageError> {
         let (device, format, rows_max) = (self.device.clone(), request.format.clone(), request.serving.max_batch_size);
-        let loading = tokio::task::spawn_blocking(move || {
+        let loading = self.background.compute(move || {
             let loaded = load_blocking(&artifact, &device, format.as_deref(), rows_max);
             loaded.map(|loaded| (artifact, loaded))
         });
@@ -203,7 +220,7 @@ async fn warm(executable: &Arc<Executable>, rows_max: usize) -> Result<(), Stage
     let sizes = batch_sizes(if batched { rows_max } else { 1 });
     for rows in sizes {
         let inputs: Vec<NamedTensor> = executable.model().sample_inputs(rows);
-        let outputs = executable.run(inputs).await;
+        let outputs = executable.run_aside(inputs).await;
         outputs.map_err(|error| failed("warm", format!("a warm-up batch of {rows} rows failed: {error}"), true))?;
     }
     Ok(())

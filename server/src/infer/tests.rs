@@ -10,6 +10,7 @@ use models::{Datatype, Tensor};
 use tempfile::TempDir;
 
 use super::*;
+use crate::background::Background;
 use crate::bringup::Bringup;
 use crate::device::Device;
 use crate::rollout::{RouteUpdate, Routes as _, StagePhase, StageRequest, Stager, testing};
@@ -97,10 +98,11 @@ async fn stage(bringup: &Bringup, folder: &Path, version: &str, model: Vec<u8>, 
 /// `canary_difference` computes the canary's `difference`; all traffic is the canary's.
 async fn rig(canary_difference: (&str, [&str; 2], &str), stable: Serving, canary: Serving) -> Rig {
     let folder = tempfile::tempdir().unwrap();
-    let device = Device::cpu(1 << 30).unwrap();
+    let background = Background::start().unwrap();
+    let device = Device::cpu(1 << 30, background.clone()).unwrap();
     let metrics = Arc::new(Metrics::new(&device));
     let store = Store::open(StoreOptions::new(folder.path().join("cache"), 1 << 30)).await.unwrap();
-    let bringup = Bringup::new(store, device, Arc::clone(&metrics));
+    let bringup = Bringup::new(store, device, background, Arc::clone(&metrics));
     let model = onnx::model(&["a", "b"], &[("Sub", ["a", "b"], "difference")], &["difference"]);
     let stable = stage(&bringup, folder.path(), "v1", model, stable).await;
     let nodes = [("Add", ["a", "b"], "sum"), canary_difference];

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::Metrics;
 use super::reload::ReloadResult;
 use super::rollout::RolloutCollector;
+use crate::background::Background;
 use crate::device::Device;
 use crate::rollout::analysis::{Conclusion, Tally};
 use crate::rollout::status::{MetricStatus, ModelStatus};
@@ -20,7 +21,7 @@ type Families = BTreeMap<String, (String, BTreeSet<String>)>;
 
 /// The exposition of a process in which each part has something to say.
 fn exposition() -> String {
-    let metrics = Metrics::new(&Device::cpu(1 << 30).unwrap());
+    let metrics = Metrics::new(&Device::cpu(1 << 30, Background::start().unwrap()).unwrap());
     let identity = Identity { model: "m".into(), version: "v1".into(), digest: config::Digest::from_bytes([0; 32]) };
     let _version = metrics.version(&identity);
     metrics.reload.finished("m", ReloadResult::Success);

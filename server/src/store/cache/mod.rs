@@ -56,8 +56,7 @@ pub(super) struct Cache {
     layout: Layout,
     limit_bytes: u64,
     state: Mutex<State>,
-    /// Held for the life of the process; the system lets go of it at a crash.
-    _lock: File,
+    _lock: Lock,
 }
 
 #[derive(Default)]
@@ -93,16 +92,37 @@ pub(super) struct Reservation {
     name: String,
 }
 
+/// The directory is this process's while this lives; the system lets go of it at a crash.
+struct Lock(File);
+
+impl Lock {
+    fn take(path: &Path, root: &Path) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Io { path: root.to_path_buf(), source };
+        let file = File::create(path).map_err(failed)?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => StoreError::Locked { path: path.to_path_buf() },
+            TryLockError::Error(source) => failed(source),
+        })?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Lock {
+    /// Closing the file would not be enough: the lock belongs to the open file, and a child process that some other
+    /// thread is starting at this moment holds a copy of it until it has become its program.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::debug!(%error, "the cache's lock goes with its file");
+        }
+    }
+}
+
 impl Cache {
     /// Takes the directory for this process, removes what cannot be resumed and reads what is there.
     pub(super) fn open(root: &Path, limit_bytes: u64, now: SystemTime) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Io { path: root.to_path_buf(), source };
         let layout = Layout::new(root).map_err(failed)?;
-        let lock = File::create(layout.lock()).map_err(failed)?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => StoreError::Locked { path: layout.lock() },
-            TryLockError::Error(source) => failed(source),
-        })?;
+        let lock = Lock::take(&layout.lock(), root)?;
         let mut state = State::default();
         empty(&layout.trash()).map_err(failed)?;
         read_artifacts(&layout, &mut state).map_err(failed)?;
