@@ -1,9 +1,11 @@
 //! `crash`: aborts the server at every fail point of every phase and at random moments, starts it again, and looks.
 //!
-//! After each crash the server must become ready, answer with a version of ours exactly as that version must, and hold
-//! a cache in which every artifact has the digest of its name.
+//! A version serves, an older one is in the cache that has no room for three, and a candidate comes: a good one, which
+//! goes through a trial, or one that was changed after it was signed. After each crash the server must become ready,
+//! answer with a version of ours exactly as that version must, never with the changed one, and hold a cache in which
+//! every artifact has the digest of its name. A fail point that no candidate reaches was not tested, and fails the run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -25,7 +27,7 @@ pub(crate) struct Options {
     /// Seed of the moments.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Every fail point and five moments, as CI runs it.
+    /// Every fail point and six moments, as CI runs it.
     #[arg(long)]
     short: bool,
 }
@@ -33,8 +35,14 @@ pub(crate) struct Options {
 const MODEL: &str = "fraud-detection";
 /// How long a fail point may take to be reached after the values changed.
 const REACH: Duration = Duration::from_secs(5);
+/// What the candidate goes through.
+const STEPS: &str = "steps: [{setWeight: 50}, {pause: {duration: 100ms}}, {setWeight: 80}, {pause: {duration: 100ms}}]";
 /// Random moments lie within this long after the values changed: a whole trial fits.
-const MOMENT_MAX_MS: u64 = 600;
+const MOMENT_MAX_MS: u64 = 800;
+/// Labels: what served before, what serves, and what comes.
+const OLD: &str = "r0";
+const STABLE: &str = "r1";
+const CANDIDATE: &str = "r2";
 
 #[derive(Default)]
 struct Tally {
@@ -50,19 +58,31 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<bool> {
         anyhow::bail!("fail points are not compiled in; run: cargo run --release -p benches -- crash");
     }
     let mut tally = Tally::default();
-    println!("{:<36} {:<22} {:<10} {:<8} cache", "crash at", "how", "serves", "answer");
+    println!("{:<34} {:<9} {:<18} {:<8} {:<8} cache", "crash at", "candidate", "how", "serves", "answer");
+    let mut unreached = Vec::new();
     for point in server::fail_points() {
-        scenario(&mut tally, point, Crash::Point(point)).await.with_context(|| format!("at {point}"))?;
+        let mut reached = false;
+        for candidate in [Candidate::Good, Candidate::Changed] {
+            let crashed = scenario(&mut tally, point, candidate, Crash::Point(point)).await;
+            reached |= crashed.with_context(|| format!("at {point}"))?;
+        }
+        if !reached {
+            unreached.push(point);
+        }
     }
     let mut rng = rand::rngs::StdRng::seed_from_u64(options.seed);
-    for _ in 0..if options.short { 5 } else { options.moments } {
+    for moment in 0..if options.short { 6 } else { options.moments } {
         let after = Duration::from_millis(rng.random_range(0..MOMENT_MAX_MS));
         let name = format!("{} ms after the change", after.as_millis());
-        scenario(&mut tally, &name, Crash::Moment(after)).await.with_context(|| name.clone())?;
+        let candidate = if moment % 2 == 0 { Candidate::Good } else { Candidate::Changed };
+        scenario(&mut tally, &name, candidate, Crash::Moment(after)).await.with_context(|| name.clone())?;
+    }
+    if !unreached.is_empty() {
+        println!("no candidate reached: {}", unreached.join(", "));
     }
     let Tally { points, unverified, corrupt, not_serving } = tally;
     println!("crash points={points} unverified={unverified} corrupt={corrupt} not_serving={not_serving}");
-    Ok(unverified + corrupt + not_serving == 0)
+    Ok(unverified + corrupt + not_serving == 0 && unreached.is_empty())
 }
 
 #[derive(Clone, Copy)]
@@ -71,57 +91,105 @@ enum Crash<'a> {
     Moment(Duration),
 }
 
-/// One world, one crash, one look.
-async fn scenario(tally: &mut Tally, name: &str, crash: Crash<'_>) -> anyhow::Result<()> {
-    let mut world = World::new(MODEL)?;
-    world.publish(&zoo::artifact(MODEL, "v1.0.0"), "r0")?;
-    world.declare("r0")?;
-    let mut process = start(&world, None)?;
-    let addresses = world.ready(&mut process).await?;
-    addresses.promoted("r0").await?;
-    process.kill().await?;
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Candidate {
+    /// It passes every gate and its trial.
+    Good,
+    /// One byte of its weights was changed after it was signed.
+    Changed,
+}
 
-    world.publish(&zoo::artifact(MODEL, "v1.1.0"), "r1")?;
+impl Candidate {
+    fn artifact(self) -> PathBuf {
+        zoo::artifact(MODEL, if self == Self::Good { "v1.1.0" } else { "v1.3.0" })
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Changed => "changed",
+        }
+    }
+}
+
+/// One world, one crash, one look. False where the point was not reached: then nothing crashed, and it is no row.
+async fn scenario(tally: &mut Tally, name: &str, candidate: Candidate, crash: Crash<'_>) -> anyhow::Result<bool> {
+    let mut world = world(candidate).await?;
     let how = match crash {
         Crash::Point(point) => crash_at(&mut world, point).await?,
-        Crash::Moment(after) => kill_after(&mut world, after).await?,
+        Crash::Moment(after) => Some(kill_after(&mut world, after).await?),
     };
-    let outcome = look(&world).await?;
+    let Some(how) = how else { return Ok(false) };
+    let outcome = look(&world, candidate).await?;
     tally.points += 1;
     tally.unverified += usize::from(outcome.answer == "wrong");
     tally.corrupt += usize::from(!outcome.cache_sound);
     tally.not_serving += usize::from(outcome.serves.is_none());
     let serves = outcome.serves.as_deref().unwrap_or("nothing");
     let cache = if outcome.cache_sound { "sound" } else { "CORRUPT" };
-    println!("{name:<36} {how:<22} {serves:<10} {:<8} {cache}", outcome.answer);
-    Ok(())
+    println!("{name:<34} {:<9} {how:<18} {serves:<8} {:<8} {cache}", candidate.name(), outcome.answer);
+    Ok(true)
+}
+
+/// A version that serves, an older one in the cache, and the candidate in the bucket.
+async fn world(candidate: Candidate) -> anyhow::Result<World> {
+    let mut world = World::new(MODEL)?;
+    world.publish(&zoo::artifact(MODEL, "v1.2.0"), OLD)?;
+    world.publish(&zoo::artifact(MODEL, "v1.0.0"), STABLE)?;
+    world.publish(&candidate.artifact(), CANDIDATE)?;
+    world.declare(OLD)?;
+    let mut process = start(&world, None)?;
+    let addresses = world.ready(&mut process).await?;
+    addresses.promoted(OLD).await?;
+    world.declare(STABLE)?;
+    addresses.promoted(STABLE).await?;
+    process.kill().await?;
+    Ok(world)
+}
+
+/// Room for what serves and the candidate, and not for the older version beside them.
+fn cache_bytes(world: &World) -> anyhow::Result<u64> {
+    let sizes = [OLD, STABLE, CANDIDATE].map(|version| folder_bytes(&world.uploaded(version)));
+    let [old, stable, candidate] = sizes;
+    let (old, rest) = (old?, stable? + candidate?);
+    Ok(rest + old / 2)
+}
+
+fn folder_bytes(folder: &Path) -> anyhow::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        bytes += if entry.file_type()?.is_dir() { folder_bytes(&entry.path())? } else { entry.metadata()?.len() };
+    }
+    Ok(bytes)
 }
 
 fn start(world: &World, point: Option<&str>) -> anyhow::Result<Process> {
     let mut arguments = vec![SERVER.to_owned()];
     arguments.extend(world.serve_arguments());
+    arguments.extend(["--cache-bytes-max".to_owned(), cache_bytes(world)?.to_string()]);
     let environment: Vec<_> =
         point.map(|point| ("FAILPOINTS".to_owned(), format!("{point}=panic"))).into_iter().collect();
     Process::start(&arguments, &environment, None)
 }
 
 /// Starts with the fail point armed; it fires during the restart or during the trial of the next version.
-async fn crash_at(world: &mut World, point: &str) -> anyhow::Result<String> {
+async fn crash_at(world: &mut World, point: &str) -> anyhow::Result<Option<String>> {
     let mut process = start(world, Some(point))?;
     if let Ok(addresses) = World::addresses(&mut process).await {
         tokio::select! {
-            aborted = process.aborted() => return Ok(how(aborted?, "while restarting")),
+            aborted = process.aborted() => return Ok(Some(how(aborted?, "while restarting"))),
             _ready = addresses.wait_ready() => {}
         }
     } else {
-        return Ok(how(process.aborted().await?, "while restarting"));
+        return Ok(Some(how(process.aborted().await?, "while restarting")));
     }
-    world.declare("r1")?;
+    world.declare_with(CANDIDATE, STEPS)?;
     match tokio::time::timeout(REACH, process.aborted()).await {
-        Ok(aborted) => Ok(how(aborted?, "during the trial")),
+        Ok(aborted) => Ok(Some(how(aborted?, "after the change"))),
         Err(_) => {
             process.kill().await?;
-            Ok("not reached; killed".to_owned())
+            Ok(None)
         }
     }
 }
@@ -133,7 +201,7 @@ fn how(aborted: bool, when: &str) -> String {
 async fn kill_after(world: &mut World, after: Duration) -> anyhow::Result<String> {
     let mut process = start(world, None)?;
     world.ready(&mut process).await?;
-    world.declare("r1")?;
+    world.declare_with(CANDIDATE, STEPS)?;
     tokio::time::sleep(after).await;
     process.kill().await?;
     Ok("killed".to_owned())
@@ -146,19 +214,20 @@ struct Outcome {
 }
 
 /// Starts again without faults, and looks at what serves at once and what is on disk.
-async fn look(world: &World) -> anyhow::Result<Outcome> {
+async fn look(world: &World, candidate: Candidate) -> anyhow::Result<Outcome> {
     let mut process = start(world, None)?;
     let Ok(addresses) = world.ready(&mut process).await else {
         return Ok(Outcome { serves: None, answer: "none", cache_sound: cache_is_sound(world)? });
     };
-    let (version, right) = ask(&addresses).await?;
+    let (version, right) = ask(&addresses, candidate).await?;
     process.kill().await?;
     let answer = if right { "right" } else { "wrong" };
     Ok(Outcome { serves: Some(version), answer, cache_sound: cache_is_sound(world)? })
 }
 
-/// Sends the golden request and compares the answer with the one recorded for the version that answered.
-async fn ask(addresses: &Addresses) -> anyhow::Result<(String, bool)> {
+/// Sends the golden request and compares the answer with the one recorded for the version that answered. No answer of
+/// the changed version is right.
+async fn ask(addresses: &Addresses, candidate: Candidate) -> anyhow::Result<(String, bool)> {
     let url = format!("http://{}/v2/models/{MODEL}/infer", addresses.http);
     let golden = golden("v1.0.0")?;
     let body = serde_json::to_vec(&golden["request"])?;
@@ -166,8 +235,13 @@ async fn ask(addresses: &Addresses) -> anyhow::Result<(String, bool)> {
         crate::world::client().post(url).header("content-type", "application/json").body(body).send().await?;
     let reply: Value = serde_json::from_slice(&response.bytes().await?)?;
     let version = reply["model_version"].as_str().context("the answer names its version")?.to_owned();
-    let expected = if version == "r0" { golden } else { self::golden("v1.1.0")? };
-    Ok((version, outputs_agree(&reply["outputs"], &expected["response"]["outputs"])))
+    let expected = match (&*version, candidate) {
+        (STABLE, _) => golden,
+        (CANDIDATE, Candidate::Good) => self::golden("v1.1.0")?,
+        _ => return Ok((version, false)),
+    };
+    let right = outputs_agree(&reply["outputs"], &expected["response"]["outputs"]);
+    Ok((version, right))
 }
 
 fn golden(version: &str) -> anyhow::Result<Value> {

@@ -3,13 +3,17 @@
 //! Every promotion goes through mount, watcher, pull, verification, warm-up and gate: each has a label of its own, so
 //! nothing is known of it beforehand. Latency counts from the moment a request should have been sent, so a stall cannot
 //! hide by holding the client back. Every answer is compared with what the version it names must answer.
+//!
+//! The bench itself takes as little as it can of the two cores: artifacts are uploaded by hard links, and the end of a
+//! promotion is read from the answers and not asked of the admin port. Stretches without swaps lie between the swaps, so
+//! that a drift of the machine is in both figures.
 
 mod large;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -24,7 +28,7 @@ use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::process::{Process, SERVER};
-use crate::stats::{micros, quantile};
+use crate::stats::{median, micros, quantile};
 use crate::world::{Addresses, World};
 
 /// How much to measure.
@@ -51,8 +55,14 @@ const MODEL: &str = "fraud-detection";
 const CONNECTIONS: usize = 4;
 /// Requests that may be under way at once before one is sent late.
 const SENDERS: usize = 256;
+/// A stretch without swaps: before the first, after the last, and after every [`STEADY_EVERY`].
 const STEADY: Duration = Duration::from_secs(5);
-/// Promotions after which memory must be flat.
+const STEADY_EVERY: usize = 100;
+/// A swap lasts this much longer than the first answer of the new version: the old one is freed in it.
+const AFTERMATH: Duration = Duration::from_millis(50);
+/// A promotion takes far less.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Promotions after which memory must be flat, and how many of them are one sample of it.
 const SETTLED: usize = 100;
 
 /// Measures both rows and prints the closing line; false when a request failed.
@@ -89,7 +99,8 @@ impl Figures {
 
 async fn row(name: &str, artifacts: &[PathBuf; 2], promotions: usize, load: f64) -> anyhow::Result<Figures> {
     let mut world = World::new(MODEL)?;
-    world.publish(&artifacts[0], &label(0))?;
+    let shelf = [world.shelf(&artifacts[0], "even")?, world.shelf(&artifacts[1], "odd")?];
+    world.link(&shelf[0], &label(0))?;
     world.declare(&label(0))?;
     let mut arguments = vec![SERVER.to_owned()];
     arguments.extend(world.serve_arguments());
@@ -103,17 +114,23 @@ async fn row(name: &str, artifacts: &[PathBuf; 2], promotions: usize, load: f64)
     tokio::time::sleep(STEADY).await;
     let mut resident = Vec::new();
     for promotion in 1..=promotions {
-        caller.during_swap(true);
-        world.publish(&artifacts[promotion % 2], &label(promotion))?;
+        world.link(&shelf[promotion % 2], &label(promotion))?;
+        caller.swapping.store(true, Ordering::Relaxed);
         world.declare(&label(promotion))?;
-        addresses.promoted(&label(promotion)).await?;
-        caller.during_swap(false);
+        let answered = tokio::time::timeout(PATIENCE, caller.answered_by(promotion)).await;
+        if answered.is_err() {
+            bail!("{} did not answer within {PATIENCE:?}: {}", label(promotion), addresses.status().await?);
+        }
+        tokio::time::sleep(AFTERMATH).await;
+        caller.swapping.store(false, Ordering::Relaxed);
         world.unpublish(&label(promotion - 1))?;
         resident.push(process.resident_bytes()?);
         report_progress(promotion, promotions, &resident);
+        if promotion.is_multiple_of(STEADY_EVERY) || promotion == promotions {
+            tokio::time::sleep(STEADY).await;
+        }
     }
-    tokio::time::sleep(STEADY).await;
-    caller.stop.store(1, Ordering::Relaxed);
+    caller.stop.store(true, Ordering::Relaxed);
     sender.await?;
     process.kill().await?;
     Ok(caller.figures(promotions, &resident))
@@ -148,8 +165,10 @@ struct Caller {
     /// What each artifact answers for `row`, by its parity.
     expected: [Vec<NamedTensor>; 2],
     seen: Mutex<Seen>,
-    swapping: AtomicU64,
-    stop: AtomicU64,
+    /// The newest promotion that answered.
+    newest: AtomicUsize,
+    swapping: AtomicBool,
+    stop: AtomicBool,
 }
 
 impl Caller {
@@ -167,13 +186,17 @@ impl Caller {
             row,
             expected,
             seen: Mutex::default(),
-            swapping: AtomicU64::new(0),
-            stop: AtomicU64::new(0),
+            newest: AtomicUsize::new(0),
+            swapping: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
         })
     }
 
-    fn during_swap(&self, swapping: bool) {
-        self.swapping.store(u64::from(swapping), Ordering::Relaxed);
+    /// Waits for the first answer of a promotion.
+    async fn answered_by(&self, promotion: usize) {
+        while self.newest.load(Ordering::Relaxed) < promotion {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Answers a second in a closed loop of sixteen callers.
@@ -203,11 +226,11 @@ impl Caller {
     /// slot. Were all senders busy, the slot would be late, and its latency counts from when it should have been sent.
     async fn send_open_loop(self: Arc<Self>, rate: f64) {
         let started = Instant::now();
-        let slots = Arc::new(AtomicU64::new(0));
+        let slots = Arc::new(AtomicUsize::new(0));
         let senders = (0..SENDERS).map(|index| {
             let (caller, slots) = (Arc::clone(&self), Arc::clone(&slots));
             tokio::spawn(async move {
-                while caller.stop.load(Ordering::Relaxed) == 0 {
+                while !caller.stop.load(Ordering::Relaxed) {
                     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 requests")]
                     let slot = slots.fetch_add(1, Ordering::Relaxed) as f64;
                     caller.timed(index, started + Duration::from_secs_f64(slot / rate)).await;
@@ -219,7 +242,7 @@ impl Caller {
 
     async fn timed(&self, index: usize, intended: Instant) {
         tokio::time::sleep_until(intended).await;
-        let swapping = self.swapping.load(Ordering::Relaxed) == 1;
+        let swapping = self.swapping.load(Ordering::Relaxed);
         let result = self.call(index).await;
         let latency = micros(intended.elapsed());
         let mut seen = self.seen.lock();
@@ -255,6 +278,7 @@ impl Caller {
                 bail!("{} answered {} wrongly", reply.model_version, output.name);
             }
         }
+        self.newest.fetch_max(promotion, Ordering::Relaxed);
         Ok(())
     }
 
@@ -278,11 +302,14 @@ fn percentiles(name: &str, latencies_us: &mut [u32]) -> f64 {
     p99
 }
 
-/// Resident memory at the end over that once settled, in percent.
+/// Resident memory at the end over that once settled, in percent: medians of windows, since one sample may have caught
+/// two versions at once.
 fn growth(resident: &[u64]) -> f64 {
-    let settled = if resident.len() > 2 * SETTLED { SETTLED } else { resident.len() / 2 };
-    let (Some(start), Some(end)) = (resident.get(settled), resident.last()) else { return 0.0 };
-    (mb(*end) / mb(*start) - 1.0) * 100.0
+    let settled = SETTLED.min(resident.len() / 3);
+    let window = |samples: &[u64]| median(&samples.iter().map(|bytes| mb(*bytes)).collect::<Vec<_>>());
+    let start = &resident[settled..(2 * settled).min(resident.len())];
+    let end = &resident[resident.len() - settled..];
+    if settled == 0 { 0.0 } else { (window(end) / window(start) - 1.0) * 100.0 }
 }
 
 /// What the artifact in `folder` answers for one row, computed here.

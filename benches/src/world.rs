@@ -60,16 +60,33 @@ impl World {
             .with_context(|| format!("publish {}", artifact.display()))
     }
 
+    /// Uploads an artifact of [`World::shelf`] under a label without moving its bytes.
+    pub(crate) fn link(&self, artifact: &Path, version: &str) -> anyhow::Result<()> {
+        zoo::link(artifact, &self.bucket(), &self.model, version)
+            .with_context(|| format!("link {}", artifact.display()))
+    }
+
+    /// Puts a copy of an artifact beside the bucket, on the same disk.
+    pub(crate) fn shelf(&self, artifact: &Path, name: &str) -> anyhow::Result<PathBuf> {
+        zoo::publish(artifact, self.folder.path(), "shelf", name)?;
+        Ok(self.folder.path().join("shelf").join(name))
+    }
+
     /// Removes a label from the bucket.
     pub(crate) fn unpublish(&self, version: &str) -> anyhow::Result<()> {
-        Ok(std::fs::remove_dir_all(self.bucket().join(&self.model).join(version))?)
+        Ok(std::fs::remove_dir_all(self.uploaded(version))?)
     }
 
     /// Swaps the mounted values file to `version`: no steps, and the old version leaves at once, so that every
     /// promotion pulls, verifies, loads, warms and gates.
     pub(crate) fn declare(&mut self, version: &str) -> anyhow::Result<()> {
+        self.declare_with(version, "steps: []")
+    }
+
+    /// [`World::declare`], with `steps` of the canary.
+    pub(crate) fn declare_with(&mut self, version: &str, steps: &str) -> anyhow::Result<()> {
         let values = format!(
-            "schemaVersion: v1alpha1\nmodel:\n  name: {}\n  version: \"{version}\"\n  storageUri: file://{}/{}/{{version}}\n  signing: {{policy: enforce, publicKeyRef: {{path: {}}}}}\nstrategy:\n  canary: {{scaleDownDelaySeconds: 0, rollbackWindow: {{revisions: 0}}}}\n",
+            "schemaVersion: v1alpha1\nmodel:\n  name: {}\n  version: \"{version}\"\n  storageUri: file://{}/{}/{{version}}\n  signing: {{policy: enforce, publicKeyRef: {{path: {}}}}}\nstrategy:\n  canary: {{scaleDownDelaySeconds: 0, rollbackWindow: {{revisions: 0}}, {steps}}}\n",
             self.model,
             self.bucket().display(),
             self.model,
@@ -77,6 +94,11 @@ impl World {
         );
         self.kubelet.swap(&[("values.yaml", &values)])?;
         Ok(())
+    }
+
+    /// Where a label's artifact lies in the bucket.
+    pub(crate) fn uploaded(&self, version: &str) -> PathBuf {
+        self.bucket().join(&self.model).join(version)
     }
 
     fn bucket(&self) -> PathBuf {

@@ -107,9 +107,10 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(60);
 
+    /// A shell cannot trap what it was started to ignore, and what is started in the background ignores interrupts.
     fn sh(script: &str) -> Command {
-        let mut command = Command::new("sh");
-        command.args(["-c", script]);
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT", "sh", "-c", script]);
         command
     }
 
