@@ -7,3 +7,4 @@ mod rollout;
 mod serving;
 mod store;
 mod tidy;
+mod traces;

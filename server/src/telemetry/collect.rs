@@ -9,9 +9,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::histogram::Histogram;
 
 use super::State;
+use super::histogram::Histogram;
 use super::version::{VariantMetrics, VersionMetrics};
 use crate::device::Device;
 use crate::infer::Code;

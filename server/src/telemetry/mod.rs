@@ -6,9 +6,11 @@
 pub mod collect;
 #[cfg(test)]
 mod documented;
+mod histogram;
 pub mod logs;
 pub mod reload;
 pub mod rollout;
+pub mod traces;
 pub mod version;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,23 +1,20 @@
 //! Counters and histograms of one version, updated on the request path without a lookup.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
 
+use super::histogram::Histogram;
 use crate::batch::Answer;
 use crate::infer::Code;
 use crate::route::Variant;
 use crate::version::Identity;
 
-/// From 50 µs to 30 s: fine below a millisecond, where small models live.
-const SECONDS_BUCKETS: [f64; 19] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5,
-    1.0, 5.0, 30.0,
-];
-const BATCH_BUCKETS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+/// Batches of up to this many rows are counted without a lock; larger ones take longer than a lock does.
+const SIZES_COUNTED: usize = 64;
 
 /// Counters of one version in both roles.
 #[derive(Debug)]
@@ -52,12 +49,12 @@ struct Stats {
     last_inference_ms: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Batches {
     input: Stat,
     infer: Stat,
-    executions: AtomicU64,
-    by_size: parking_lot::Mutex<std::collections::BTreeMap<u64, DurationStat>>,
+    small: [Stat; SIZES_COUNTED],
+    large: parking_lot::Mutex<BTreeMap<u64, DurationStat>>,
 }
 
 /// A count and a total duration.
@@ -116,13 +113,44 @@ impl Stat {
     }
 }
 
+impl Batches {
+    fn new() -> Self {
+        Self {
+            input: Stat::default(),
+            infer: Stat::default(),
+            small: std::array::from_fn(|_| Stat::default()),
+            large: parking_lot::Mutex::default(),
+        }
+    }
+
+    fn add(&self, rows: usize, input: Duration, infer: Duration) {
+        self.input.add(input);
+        self.infer.add(infer);
+        match rows.checked_sub(1).and_then(|index| self.small.get(index)) {
+            Some(stat) => stat.add(infer),
+            None => {
+                let mut large = self.large.lock();
+                let stat = large.entry(rows as u64).or_default();
+                stat.count += 1;
+                stat.ns += u64::try_from(infer.as_nanos()).unwrap_or(u64::MAX);
+            }
+        }
+    }
+
+    /// Every size that was seen, the smallest first.
+    fn by_size(&self) -> Vec<(u64, DurationStat)> {
+        let small = (1..).zip(self.small.iter().map(Stat::get)).filter(|(_, stat)| stat.count > 0);
+        let large = self.large.lock();
+        small.chain(large.iter().map(|(size, stat)| (*size, *stat))).collect()
+    }
+}
+
 impl VariantMetrics {
     fn new() -> Self {
-        let seconds = || Histogram::new(SECONDS_BUCKETS);
         Self {
-            request_seconds: seconds(),
-            queue_seconds: seconds(),
-            compute_seconds: seconds(),
+            request_seconds: Histogram::seconds(),
+            queue_seconds: Histogram::seconds(),
+            compute_seconds: Histogram::seconds(),
             codes: Default::default(),
             stats: Stats::default(),
         }
@@ -134,8 +162,8 @@ impl VersionMetrics {
         Self {
             identity,
             variants: [VariantMetrics::new(), VariantMetrics::new()],
-            batch_size: Histogram::new(BATCH_BUCKETS),
-            batches: Batches::default(),
+            batch_size: Histogram::rows(),
+            batches: Batches::new(),
             queue_rows: AtomicU64::new(0),
         }
     }
@@ -144,7 +172,7 @@ impl VersionMetrics {
     pub fn request(&self, variant: Variant, code: Code, latency: Duration, answer: Option<&Answer>, rows: usize) {
         let metrics = &self.variants[variant as usize];
         metrics.codes[code as usize].fetch_add(1, Ordering::Relaxed);
-        metrics.request_seconds.observe(latency.as_secs_f64());
+        metrics.request_seconds.observe_duration(latency);
         match (answer, code) {
             (Some(answer), _) => metrics.answered(latency, answer, rows),
             (None, Code::Overloaded) => metrics.stats.reject.add(latency),
@@ -154,16 +182,8 @@ impl VersionMetrics {
 
     /// Counts one batch.
     pub fn batch(&self, rows: usize, input: Duration, infer: Duration) {
-        let rows = rows as u64;
-        #[expect(clippy::cast_precision_loss, reason = "a batch has far fewer than 2^52 rows")]
-        self.batch_size.observe(rows as f64);
-        self.batches.input.add(input);
-        self.batches.infer.add(infer);
-        self.batches.executions.fetch_add(1, Ordering::Relaxed);
-        let mut by_size = self.batches.by_size.lock();
-        let stat = by_size.entry(rows).or_default();
-        stat.count += 1;
-        stat.ns += u64::try_from(infer.as_nanos()).unwrap_or(u64::MAX);
+        self.batch_size.observe(rows as u64);
+        self.batches.add(rows, input, infer);
     }
 
     /// Notes how many rows wait.
@@ -199,17 +219,17 @@ impl VersionMetrics {
             compute_infer: self.batches.infer.get(),
             compute_output: DurationStat { count: self.batches.infer.get().count, ns: 0 },
             inference_count: number(|stats| &stats.rows).sum(),
-            execution_count: self.batches.executions.load(Ordering::Relaxed),
+            execution_count: self.batches.infer.get().count,
             last_inference_ms: number(|stats| &stats.last_inference_ms).max().unwrap_or(0),
-            batches: self.batches.by_size.lock().iter().map(|(size, stat)| (*size, *stat)).collect(),
+            batches: self.batches.by_size(),
         }
     }
 }
 
 impl VariantMetrics {
     fn answered(&self, latency: Duration, answer: &Answer, rows: usize) {
-        self.queue_seconds.observe(answer.queued.as_secs_f64());
-        self.compute_seconds.observe(answer.compute.as_secs_f64());
+        self.queue_seconds.observe_duration(answer.queued);
+        self.compute_seconds.observe_duration(answer.compute);
         self.stats.success.add(latency);
         self.stats.queue.add(answer.queued);
         self.stats.rows.fetch_add(rows as u64, Ordering::Relaxed);
