@@ -31,8 +31,9 @@ pub struct DesiredModel {
 impl DesiredModels {
     /// Whether `name` was taken away on purpose.
     ///
-    /// An empty listing and an unreadable file look like an outage of the mount or a mistake; a model is only removed
-    /// when its file is gone while every other file is there and readable.
+    /// An empty folder and an unreadable file look like an outage of the mount or a mistake; a model is only removed
+    /// when its file is gone while every other file is there and readable. The watcher keeps what it knew of a file
+    /// until then (`config::Observed`).
     #[must_use]
     pub fn removes(&self, name: &ModelName) -> bool {
         !self.models.contains_key(name) && !self.models.is_empty() && self.problems.is_empty()
