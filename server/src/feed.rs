@@ -20,6 +20,7 @@ pub fn merge<'a>(sources: impl IntoIterator<Item = &'a Observed>) -> DesiredMode
     let mut files = Vec::new();
     for source in sources {
         desired.problems.extend(source.error.clone());
+        desired.notes.extend(source.notes.iter().cloned());
         files.extend(&source.files);
     }
     // Stable: files that are there keep their order among each other.
@@ -144,6 +145,14 @@ mod tests {
         let desired = merge([&source(&[("a.yaml", gone("m"))])]);
         let problems: Vec<_> = desired.models.values().map(|model| model.problem.as_deref()).collect();
         assert_eq!(problems, [Some("the file is gone")]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_mount_is_passed_on_beside_what_it_holds() {
+        let stuck = Observed { notes: vec!["never updates".to_owned()], ..source(&[("a.yaml", file("a", None))]) };
+        let desired = merge([&stuck]);
+        assert_eq!((desired.models.len(), &desired.notes[..]), (1, &["never updates".to_owned()][..]));
+        assert!(desired.problems.is_empty(), "a note removes nothing and keeps nothing");
     }
 
     #[test]
