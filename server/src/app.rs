@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{Readiness, Settings, WatchOptions, WatchTask};
+use config::{Readiness, Settings, WatchTask};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -285,12 +285,7 @@ fn store_options(settings: &Settings) -> StoreOptions {
 type Feed = futures::future::BoxFuture<'static, ()>;
 
 fn watch_values(settings: &Settings) -> (watch::Receiver<Arc<DesiredModels>>, Vec<WatchTask>, Feed) {
-    let watch_one = |source: &PathBuf| {
-        let mut options = WatchOptions::new(source.clone());
-        options.interval = settings.watch_interval;
-        config::watch(options)
-    };
-    let (sources, tasks) = settings.values.iter().map(watch_one).unzip();
+    let (sources, tasks) = settings.watches().map(config::watch).unzip();
     let (sender, desired) = watch::channel(Arc::default());
     (desired, tasks, Box::pin(feed::run(sources, sender)))
 }

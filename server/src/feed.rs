@@ -7,40 +7,50 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use config::Observed;
+use config::{FileError, FileState, Observed};
 use tokio::sync::watch;
 
 use crate::rollout::{DesiredModel, DesiredModels};
 
-/// What all sources together ask for. A model named by two files is served as the first file (by path) says.
+/// What all sources together ask for. A model named by two files is served as the first file (by path) says; a file
+/// that is gone says something only where no file that is there names its model, so that a renamed file is followed.
 #[must_use]
 pub fn merge<'a>(sources: impl IntoIterator<Item = &'a Observed>) -> DesiredModels {
-    let mut models = BTreeMap::new();
-    let mut owners = BTreeMap::new();
-    let mut problems = Vec::new();
+    let mut desired = DesiredModels::default();
+    let mut files = Vec::new();
     for source in sources {
-        problems.extend(source.error.clone());
-        for (path, file) in &source.files {
-            let problem = file.error.as_ref().map(ToString::to_string);
-            let Some(parsed) = &file.last_good else {
-                problems.extend(problem);
-                continue;
-            };
-            let name = parsed.values.model.name.clone();
-            match models.entry(name.clone()) {
-                Entry::Occupied(_) => problems.push(format!(
-                    "{path}: model.name: `{name}` is declared by {} already; give each model one file",
-                    owners[&name]
-                )),
-                Entry::Vacant(vacant) => {
-                    let values = Arc::new(parsed.values.clone());
-                    vacant.insert(DesiredModel { values, revision: parsed.digest.to_string(), problem });
-                    owners.insert(name, path.clone());
-                }
+        desired.problems.extend(source.error.clone());
+        desired.notes.extend(source.notes.iter().cloned());
+        files.extend(&source.files);
+    }
+    // Stable: files that are there keep their order among each other.
+    files.sort_by_key(|(_, file)| is_gone(file));
+    let mut owners = BTreeMap::new();
+    for (path, file) in files {
+        let problem = file.error.as_ref().map(ToString::to_string);
+        let Some(parsed) = &file.last_good else {
+            desired.problems.extend(problem);
+            continue;
+        };
+        let name = parsed.values.model.name.clone();
+        match desired.models.entry(name.clone()) {
+            Entry::Occupied(_) if is_gone(file) => {}
+            Entry::Occupied(_) => desired.problems.push(format!(
+                "{path}: model.name: `{name}` is declared by {} already; give each model one file",
+                owners[&name]
+            )),
+            Entry::Vacant(vacant) => {
+                let values = Arc::new(parsed.values.clone());
+                vacant.insert(DesiredModel { values, revision: parsed.digest.to_string(), problem });
+                owners.insert(name, path);
             }
         }
     }
-    DesiredModels { models, problems }
+    desired
+}
+
+fn is_gone(file: &FileState) -> bool {
+    file.error == Some(FileError::Gone)
 }
 
 /// Merges the sources at every change, until the reconciler or all watches are gone.
@@ -78,13 +88,16 @@ fn report(sources: &[Arc<Observed>]) {
 
 #[cfg(test)]
 mod tests {
-    use config::{FileError, FileState};
-
     use super::*;
 
     fn file(model: &str, error: Option<&str>) -> FileState {
-        let text =
-            format!("schemaVersion: v1alpha1\nmodel: {{name: {model}, version: v1, storageUri: \"file:///m\"}}\n");
+        version(model, "v1", error)
+    }
+
+    fn version(model: &str, version: &str, error: Option<&str>) -> FileState {
+        let text = format!(
+            "schemaVersion: v1alpha1\nmodel: {{name: {model}, version: {version}, storageUri: \"file:///m\"}}\n"
+        );
         let parsed = Arc::new(config::parse("values.yaml", &text).expect("valid values"));
         FileState {
             revision: Some(parsed.digest),
@@ -113,6 +126,33 @@ mod tests {
         let desired = merge([&source(&[("a.yaml", never)])]);
         assert!(desired.models.is_empty());
         assert_eq!(desired.problems, ["not YAML"]);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_gives_way_to_one_that_is_there() {
+        let gone = |model| FileState { error: Some(FileError::Gone), ..file(model, None) };
+        let newer = version("m", "v2", None);
+        // Renamed, in one folder or from one to another.
+        let in_one = [source(&[("a.yaml", gone("m")), ("b.yaml", newer.clone())])];
+        let in_two = [source(&[("a.yaml", gone("m"))]), source(&[("b.yaml", newer)])];
+        for sources in [&in_one[..], &in_two[..]] {
+            let desired = merge(sources);
+            let [(_, model)] = desired.models.iter().collect::<Vec<_>>()[..] else { panic!("{desired:?}") };
+            assert_eq!((model.values.model.target.version.as_str(), &model.problem), ("v2", &None));
+            assert!(desired.problems.is_empty(), "{:?}", desired.problems);
+        }
+        // Nothing took its place.
+        let desired = merge([&source(&[("a.yaml", gone("m"))])]);
+        let problems: Vec<_> = desired.models.values().map(|model| model.problem.as_deref()).collect();
+        assert_eq!(problems, [Some("the file is gone")]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_mount_is_passed_on_beside_what_it_holds() {
+        let stuck = Observed { notes: vec!["never updates".to_owned()], ..source(&[("a.yaml", file("a", None))]) };
+        let desired = merge([&stuck]);
+        assert_eq!((desired.models.len(), &desired.notes[..]), (1, &["never updates".to_owned()][..]));
+        assert!(desired.problems.is_empty(), "a note removes nothing and keeps nothing");
     }
 
     #[test]

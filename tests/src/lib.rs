@@ -2,4 +2,5 @@
 
 pub mod kubelet;
 pub mod sandbox;
+pub mod traffic;
 pub mod zoo;

@@ -151,6 +151,14 @@ impl Running {
         .await
     }
 
+    /// Waits until `model` is not served any more.
+    pub async fn removed(&self, model: &str) -> anyhow::Result<()> {
+        let mut status = self.app.rollout().status();
+        let gone = status.wait_for(|status| status.models.iter().all(|other| other.name != model));
+        timeout(PATIENCE, gone).await.with_context(|| format!("{model} is still served"))?.map(drop)?;
+        Ok(())
+    }
+
     /// Stops as SIGTERM would; true when everything drained in time.
     pub async fn stop(self) -> bool {
         self.app.shut_down().await

@@ -5,10 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Cursor, Report, analysis};
 use crate::document::{Kind, Node};
 use crate::problem::did_you_mean;
-use crate::values::{AnalysisRef, AnalysisTemplate, MetricKind, Step, Values, Weight, defaults};
-
-/// The template that guards every analysed trial against NaN. No template in a file can have this name.
-const NAN_TEMPLATE: &str = "(built in) nan-share";
+use crate::values::{AnalysisTemplate, MetricKind, Step, Values, Weight};
 
 /// Every `templateName` must name a template. Runs on the tree, so that it speaks up beside any other problem.
 pub(super) fn references(
@@ -78,18 +75,19 @@ pub(super) fn whole(root: &Cursor<'_>, mut values: Values, report: &mut Report) 
     one_digest_per_version(root, &values, report).map(|()| values)
 }
 
-/// Adds the NaN share to an analysed trial whose templates do not name it.
+/// Adds the NaN share to an analysed trial, unless a template that judges it names it: one that is used, and not only
+/// measured. Then the bound that is written there is the operator's word on it.
 fn guard_against_nan(values: &mut Values) {
-    let inline = |step: &Step| matches!(step, Step::Analysis(_));
-    let analysed = values.strategy.analysis.is_some() || values.strategy.steps.iter().any(inline);
-    let named = |template: &AnalysisTemplate| template.metrics.iter().any(|m| m.kind == MetricKind::NanShare);
-    if !analysed || values.analysis_templates.values().any(named) {
-        return;
-    }
-    let guard = AnalysisTemplate { metrics: vec![analysis::nan_share()] };
-    values.analysis_templates.insert(NAN_TEMPLATE.to_owned(), guard);
-    let none = || AnalysisRef { templates: Vec::new(), starting_step: 0, confidence: defaults::CONFIDENCE };
-    values.strategy.analysis.get_or_insert_with(none).templates.push(NAN_TEMPLATE.to_owned());
+    let Values { strategy, analysis_templates, .. } = values;
+    let inline = strategy.steps.iter().flat_map(|step| match step {
+        Step::Analysis(names) => names.as_slice(),
+        Step::SetWeight(_) | Step::Pause(_) => &[],
+    });
+    let beside = strategy.analysis.iter().flat_map(|analysis| &analysis.templates);
+    let mut metrics = beside.chain(inline).filter_map(|name| analysis_templates.get(name)).flat_map(|t| &t.metrics);
+    let named = metrics.any(|metric| metric.kind == MetricKind::NanShare && !metric.dry_run);
+    let analysed = strategy.analysis.is_some() || strategy.steps.iter().any(|step| matches!(step, Step::Analysis(_)));
+    strategy.guard = (analysed && !named).then(|| AnalysisTemplate { metrics: vec![analysis::nan_share()] });
 }
 
 fn warn_of_weights(root: &Cursor<'_>, values: &Values, report: &mut Report) {

@@ -18,6 +18,7 @@ pub(super) fn default_strategy() -> CanaryStrategy {
     CanaryStrategy {
         steps: Vec::new(),
         analysis: None,
+        guard: None,
         session_affinity: None,
         progress_deadline: defaults::PROGRESS_DEADLINE,
         progress_deadline_abort: defaults::PROGRESS_DEADLINE_ABORT,

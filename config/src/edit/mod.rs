@@ -17,7 +17,8 @@ use splice::Splices;
 pub struct BumpTarget {
     /// Its release label.
     pub version: Version,
-    /// Its digest; without one, a digest in the file is removed, since it names the old version's bytes.
+    /// Its digest. Without one the version keeps the digest that the file has for it, under `model` or `stable`; a digest
+    /// of another version is removed, since it names other bytes.
     pub digest: Option<Digest>,
     /// Where it is; needed where `model.storageUri` holds no `{version}`.
     pub storage_uri: Option<StorageUri>,
@@ -57,6 +58,7 @@ pub fn bump(text: &str, target: &BumpTarget, stable: Option<&VersionSpec>) -> Re
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let layout = |reason: &str| BumpError::Layout { reason: reason.to_owned() };
     let (Some(root), _) = document::read(body) else { return Err(layout("it cannot be read again")) };
+    let target = &BumpTarget { digest: pin(&before, target), ..target.clone() };
     let mut splices = Splices::new(body);
     let template = set_model(&root, target, &mut splices)?;
     if let Some(stable) = stable {
@@ -69,6 +71,13 @@ pub fn bump(text: &str, target: &BumpTarget, stable: Option<&VersionSpec>) -> Re
         Ok(_) => Err(layout("the edited text would mean something else")),
         Err(problems) => Err(BumpError::Layout { reason: problems.to_string() }),
     }
+}
+
+/// What the new version is pinned to: one label names one set of bytes, so what the file says of it stays true.
+fn pin(before: &Values, target: &BumpTarget) -> Option<Digest> {
+    let known = std::iter::once(&before.model.target).chain(&before.stable);
+    let pinned = known.filter(|spec| spec.version == target.version).find_map(|spec| spec.digest);
+    target.digest.or(pinned)
 }
 
 /// Edits `model`; returns the URI as it will be written.

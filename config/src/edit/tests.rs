@@ -112,6 +112,29 @@ fn line_ends_and_the_lack_of_a_last_one_are_kept() {
 }
 
 #[test]
+fn a_version_keeps_the_pin_that_the_file_has_for_it() {
+    let text = format!(
+        "schemaVersion: v1alpha1\nmodel:\n  name: m\n  version: v2\n  storageUri: gs://b/{{version}}\n  digest: {}\nstable: {{version: v1, digest: \"{}\"}}\n",
+        digest(2),
+        digest(1)
+    );
+    assert_eq!(bump(&text, &target("v2"), None).unwrap(), text, "the same version");
+    let back = text.replace("version: v2", "version: v1").replace(&digest(2).to_string(), &digest(1).to_string());
+    assert_eq!(bump(&text, &target("v1"), None).unwrap(), back, "a rollback to stable");
+    let next = text.replace("version: v2", "version: v3").replace(&format!("  digest: {}\n", digest(2)), "");
+    assert_eq!(bump(&text, &target("v3"), None).unwrap(), next, "no pin is known");
+    // What is asked for goes before what is known, and cannot make one label mean two sets of bytes.
+    let other = BumpTarget { digest: Some(digest(3)), ..target("v2") };
+    assert_eq!(bump(&text, &other, None).unwrap(), text.replace(&digest(2).to_string(), &digest(3).to_string()));
+    let other = BumpTarget { digest: Some(digest(3)), ..target("v1") };
+    assert!(matches!(bump(&text, &other, None), Err(BumpError::Layout { .. })));
+    // Only stable has one.
+    let unpinned = next.replace("version: v3", "version: v1");
+    let pinned = bump(&unpinned, &target("v1"), None).unwrap();
+    assert_eq!(pinned, unpinned.replace("{version}\n", &format!("{{version}}\n  digest: {}\n", digest(1))));
+}
+
+#[test]
 fn an_empty_stable_is_filled() {
     let text = format!("{SHORT}stable:   # none yet\n");
     let after = bump(&text, &target("v2"), Some(&spec("v1", None, "gs://b/v1"))).unwrap();

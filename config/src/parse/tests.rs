@@ -121,22 +121,29 @@ fn durations_are_seconds_or_carry_a_unit() {
 }
 
 #[test]
-fn an_analysed_trial_always_watches_for_nan() {
-    let success = "analysisTemplates: {a: {metrics: [{name: request-success-rate, thresholdRange: {min: 99}}]}}\n";
-    let inline = "strategy: {canary: {steps: [{setWeight: 5}, {analysis: {templates: [{templateName: a}]}}]}}\n";
-    let values = with(&format!("{success}{inline}"));
-    let analysis = values.strategy.analysis.expect("the guard is a background analysis");
-    assert_eq!((analysis.confidence, analysis.starting_step), (0.99, 0));
-    let [guard] = analysis.templates.as_slice() else { panic!("{analysis:?}") };
-    let metric = &values.analysis_templates[guard].metrics[0];
-    assert_eq!((metric.kind, metric.threshold_range.max, metric.critical), (MetricKind::NanShare, Some(0.0), true));
-    assert!(ModelName::new(guard).is_err(), "no template of a file can have the guard's name");
+fn an_analysed_trial_is_guarded_against_nan_unless_what_judges_it_names_nan() {
+    let guarded = |steps: &str, templates: &str| {
+        let strategy = format!("strategy: {{canary: {{{steps}}}}}\n");
+        with(&format!("{strategy}analysisTemplates: {{{templates}}}\n")).strategy.guard.is_some()
+    };
+    let success = "a: {metrics: [{name: request-success-rate, thresholdRange: {min: 99}}]}";
+    let named = "a: {metrics: [{name: nan-share, thresholdRange: {max: 1}}]}";
+    let inline = "steps: [{setWeight: 5}, {analysis: {templates: [{templateName: a}]}}]";
+    let beside =
+        "steps: [{setWeight: 5}, {setWeight: 50}], analysis: {startingStep: 1, templates: [{templateName: a}]}";
+    let confidence = format!("{inline}, analysis: {{confidence: 0.999}}");
+    for steps in [inline, beside, &confidence] {
+        assert!(guarded(steps, success), "{steps}");
+        assert!(!guarded(steps, named), "the bound of the file counts: {steps}");
+        assert!(guarded(steps, &named.replace("nan-share,", "nan-share, dryRun: true,")), "a dry run: {steps}");
+        let unused = format!("{success}, {}", named.replace("a:", "b:"));
+        assert!(guarded(steps, &unused), "a template that nothing uses: {steps}");
+    }
+    assert!(!guarded("steps: [{setWeight: 5}]", success), "no analysis, no guard");
 
-    let named = "analysisTemplates: {a: {metrics: [{name: nan-share, thresholdRange: {max: 1}}]}}\n";
-    let values = with(&format!("{named}{inline}"));
-    assert_eq!((values.analysis_templates.len(), values.strategy.analysis), (1, None));
-    let values = with("strategy: {canary: {steps: [{setWeight: 5}]}}\n");
-    assert_eq!((values.analysis_templates.len(), values.strategy.analysis), (0, None), "no analysis, no guard");
+    let strategy = with(&format!("analysisTemplates: {{{success}}}\nstrategy: {{canary: {{{inline}}}}}\n")).strategy;
+    let [metric] = &strategy.guard.unwrap().metrics[..] else { panic!("one metric") };
+    assert_eq!((metric.kind, metric.threshold_range.max, metric.critical), (MetricKind::NanShare, Some(0.0), true));
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub use table::{SETTINGS, Setting, settings_reference};
 
 use crate::problem::{Problem, Problems};
 use crate::values::ModelName;
+use crate::watch::WatchOptions;
 
 /// What `sluice serve` was started with. Every field is described in [`SETTINGS`].
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +71,8 @@ pub struct Settings {
     pub requests_max: usize,
     /// How often values are re-read without any hint.
     pub watch_interval: Duration,
+    /// Ask the kernel for hints.
+    pub watch_notify: bool,
 }
 
 /// `--device`.
@@ -159,6 +162,17 @@ impl Settings {
             (None, Some(settings)) => Ok(settings),
             (None, None) => Err(Problems::unexplained("settings")),
         }
+    }
+}
+
+impl Settings {
+    /// How each of [`Settings::values`] is watched.
+    pub fn watches(&self) -> impl Iterator<Item = WatchOptions> {
+        self.values.iter().map(|source| WatchOptions {
+            interval: self.watch_interval,
+            notify: self.watch_notify,
+            ..WatchOptions::new(source)
+        })
     }
 }
 

@@ -94,6 +94,7 @@ pub(super) fn settings(reader: &mut Reader) -> Option<Settings> {
     let requests_max = reader.get("requests-max", |text| count(text, 1, 1_000_000));
     let watch_interval =
         reader.get("watch-interval", |text| span(text, Duration::from_secs(1), Duration::from_secs(3600)));
+    let watch_notify = reader.get("watch-notify", flag);
     Some(Settings {
         values: values?,
         http: http?,
@@ -119,6 +120,7 @@ pub(super) fn settings(reader: &mut Reader) -> Option<Settings> {
         readiness: readiness?,
         requests_max: requests_max?,
         watch_interval: watch_interval?,
+        watch_notify: watch_notify?,
     })
 }
 

@@ -145,6 +145,12 @@ pub const SETTINGS: &[Setting] = &[
         DURATION,
         "How often values are re-read, whether or not the kernel told of a change.",
     ),
+    setting(
+        "watch-notify",
+        "true",
+        "`true` or `false`",
+        "Ask the kernel to tell of changes of values. `false` leaves them to the re-reading, for a node that has no watches to spare.",
+    ),
 ];
 
 /// The setting called `name`.

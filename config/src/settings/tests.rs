@@ -49,6 +49,16 @@ fn a_flag_goes_before_a_variable_before_the_file() {
 }
 
 #[test]
+fn every_values_path_is_watched_as_the_settings_say() {
+    let flags = [("values", "a.yaml,models"), ("watch-interval", "3s"), ("watch-notify", "false")];
+    let settings = good(&flags, &[], None);
+    let watches: Vec<_> = settings.watches().map(|watch| (watch.source, watch.interval, watch.notify)).collect();
+    let expected = ["a.yaml", "models"].map(|source| (source.into(), Duration::from_secs(3), false));
+    assert_eq!(watches, expected);
+    assert!(good(&[VALUES], &[], None).watches().all(|watch| watch.notify), "the kernel is asked by default");
+}
+
+#[test]
 fn variables_of_kubernetes_and_of_others_pass() {
     let env = [
         ("SLUICE_SERVICE_HOST", "10.0.0.1"),

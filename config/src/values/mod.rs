@@ -23,8 +23,7 @@ pub struct Values {
     pub stable: Option<VersionSpec>,
     /// How a new version gets traffic.
     pub strategy: CanaryStrategy,
-    /// Named sets of metrics that judge a canary. Where a trial is analysed and no template of the file names
-    /// `nan-share`, a built-in one that does is here and in `strategy.analysis`.
+    /// Named sets of metrics that judge a canary.
     pub analysis_templates: BTreeMap<String, AnalysisTemplate>,
     /// Batch, queue and deadline limits.
     pub serving: Serving,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Weight;
+use super::{AnalysisTemplate, Weight};
 
 /// `strategy.canary`. With no steps a version that passed its gates is promoted at once.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +11,9 @@ pub struct CanaryStrategy {
     pub steps: Vec<Step>,
     /// Background analysis, from `starting_step` on.
     pub analysis: Option<AnalysisRef>,
+    /// Judges beside the steps from the first one on, whenever `analysis` starts: the built-in bound on NaN. Here where
+    /// a trial is analysed and no template that judges it names `nan-share`.
+    pub guard: Option<AnalysisTemplate>,
     /// The request header whose value keeps a caller on one version.
     pub session_affinity: Option<SessionAffinity>,
     /// Limit for pull, verify, load, warm-up and gate; pauses and waiting for traffic do not count.
@@ -30,6 +33,12 @@ pub struct CanaryStrategy {
 }
 
 impl CanaryStrategy {
+    /// Whether anything judges beside the steps, so that a promotion waits for its verdict.
+    #[must_use]
+    pub fn is_judged_beside_its_steps(&self) -> bool {
+        self.guard.is_some() || self.analysis.as_ref().is_some_and(|analysis| !analysis.templates.is_empty())
+    }
+
     /// The confidence of the whole trial's verdict, whether it is analysed beside the steps, among them or both.
     #[must_use]
     pub fn confidence(&self) -> f64 {
@@ -52,7 +61,7 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnalysisRef {
     /// Names of [`crate::Values::analysis_templates`]. Empty where the file only sets the confidence of the analyses
-    /// among the steps, one of which names `nan-share` itself.
+    /// among the steps.
     pub templates: Vec<String>,
     /// Index of the first step at which the analysis runs.
     pub starting_step: usize,

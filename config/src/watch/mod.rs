@@ -112,8 +112,9 @@ async fn run(options: WatchOptions, sender: Sender<Arc<Observed>>) {
     }
 }
 
-/// Reads the source. New content of a file that is written in place is believed when two readings agree: half a file
-/// may be valid YAML. Kubernetes swaps a link instead, and one reading does.
+/// Reads the source. New content of a file that is written in place is believed when two readings agree, at the start
+/// too: half a file may be valid YAML, and lack the `stable` of the whole one. The same goes for a file that is not
+/// there any more, since some writers remove it first. Kubernetes swaps a link instead, and one reading does.
 async fn settled(source: &Arc<Source>, current: &Observed, debounce: Duration) -> Snapshot {
     let mut snapshot = read(source).await;
     for _ in 0..SETTLE_READS_MAX {

@@ -8,7 +8,9 @@ use crate::parse::{Parsed, content_digest, parse};
 use crate::problem::Problems;
 use crate::values::Digest;
 
-/// What is known of one source. A failed reading never takes away what was known.
+/// What is known of one source. A failed reading never takes away what was known, and neither does a folder that holds
+/// no values at all: a mount that vanishes for a moment looks like that. Only a folder that was read whole, and holds
+/// other values files, says of a file that is not in it that it was removed.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     /// Each file, by its path: the source as it was given, and the file's name below it.
@@ -41,21 +43,23 @@ pub enum FileError {
     /// It could not be read.
     #[error("{0}")]
     Read(String),
+    /// It is not there, and what is there does not say that it was removed.
+    #[error("the file is gone")]
+    Gone,
 }
 
 impl Observed {
-    /// Whether `snapshot` holds content that has not been seen before.
+    /// Whether `snapshot` holds content that has not been seen before, or says that a file was removed.
     pub(super) fn is_changed_by(&self, snapshot: &Snapshot) -> bool {
         let seen = |name: &String| self.files.get(name).and_then(|file| file.revision);
-        self.reads > 0
-            && snapshot
-                .files
-                .iter()
-                .any(|(name, content)| content.as_ref().is_ok_and(|bytes| seen(name) != Some(content_digest(bytes))))
+        let mut contents = snapshot.files.iter();
+        contents.any(|(name, content)| content.as_ref().is_ok_and(|bytes| seen(name) != Some(content_digest(bytes))))
+            || snapshot.is_whole() && self.files.keys().any(|name| !snapshot.files.contains_key(name))
     }
 
     /// What is known after `snapshot`.
     pub(super) fn after(&self, snapshot: Snapshot, note: Option<String>) -> Self {
+        let whole = snapshot.is_whole();
         let Snapshot { mut files, error, mut notes, .. } = snapshot;
         notes.extend(note);
         let mut known = BTreeMap::new();
@@ -63,7 +67,9 @@ impl Observed {
             let state = match (files.remove(name), &error) {
                 (Some(content), _) => state.after(name, content),
                 (None, Some(error)) => state.unreadable(error.clone()),
-                (None, None) => state.unreadable("the file is gone".to_owned()),
+                // Removed: nothing of it is kept.
+                (None, None) if whole => continue,
+                (None, None) => FileState { error: Some(FileError::Gone), ..state.clone() },
             };
             // A file that never held values has nothing to keep when it goes.
             if state.revision.is_some() || error.is_some() {
@@ -96,8 +102,8 @@ impl FileState {
             Err(error) => return self.unreadable(error),
         };
         let revision = content_digest(&bytes);
-        let unreadable = matches!(self.error, Some(FileError::Read(_)));
-        if self.revision == Some(revision) && !unreadable {
+        let unread = matches!(self.error, Some(FileError::Read(_) | FileError::Gone));
+        if self.revision == Some(revision) && !unread {
             return self.clone();
         }
         match understood(name, &bytes) {

@@ -34,6 +34,11 @@ impl Snapshot {
     pub(super) fn failed(error: String) -> Self {
         Self { error: Some(error), ..Self::default() }
     }
+
+    /// Every file that is there was read, and there is one: what is not here was removed.
+    pub(super) fn is_whole(&self) -> bool {
+        self.error.is_none() && !self.files.is_empty() && self.files.values().all(Result::is_ok)
+    }
 }
 
 /// A values file or a directory of them.

@@ -64,6 +64,21 @@ impl Kubelet {
     }
 }
 
+/// Where no list of mounts is.
+const NO_MOUNTS: &str = "/nonexistent";
+
+/// Reads `source` once more, as one reading of the task would.
+fn reread(source: &Source, known: &Observed) -> Observed {
+    known.after(source.read(), None)
+}
+
+/// The files that are known, each with what is wrong with it.
+fn known(observed: &Observed) -> Vec<String> {
+    let name = |path: &String| path.rsplit('/').next().unwrap().to_owned();
+    let wrong = |file: &FileState| file.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+    observed.files.iter().map(|(path, file)| name(path) + &wrong(file)).collect()
+}
+
 fn with_hints(source: &Path) -> WatchOptions {
     // An interval of an hour: only a hint can bring the change within the bound.
     WatchOptions {
@@ -166,21 +181,74 @@ async fn a_file_that_is_being_written_is_not_believed() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("values.yaml");
     fs::write(&file, values("v1")).unwrap();
-    let source = Arc::new(Source::new(&file, Path::new("/nonexistent")));
-    let current = Observed::default().after(source.read(), None);
+    let source = Arc::new(Source::new(&file, Path::new(NO_MOUNTS)));
     let whole = format!("{}retry: 10\n", values("v2"));
     let half = &whole[..whole.len() - 2];
     assert!(crate::parse("half", half).is_ok(), "half of this file is valid, and says something else");
-    fs::write(&file, half).unwrap();
     let debounce = Duration::from_millis(200);
-    let settled = settled(&source, &current, debounce);
+    // At the start and later: the first reading can meet a writer too.
+    for current in [Observed::default(), reread(&source, &Observed::default())] {
+        fs::write(&file, half).unwrap();
+        let settled = settled(&source, &current, debounce);
+        let writer = async {
+            tokio::time::sleep(debounce / 2).await;
+            fs::write(&file, &whole).unwrap();
+        };
+        let (snapshot, ()) = tokio::join!(settled, writer);
+        let next = current.after(snapshot, None);
+        assert_eq!(next.files.values().next().unwrap().last_good.as_ref().unwrap().values.retry, 10);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_a_writer_removes_first_is_not_taken_for_removed() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("a.yaml"), values("v1")).unwrap();
+    fs::write(at("b.yaml"), values("v1")).unwrap();
+    let source = Arc::new(Source::new(dir.path(), Path::new(NO_MOUNTS)));
+    let current = reread(&source, &Observed::default());
+    fs::remove_file(at("a.yaml")).unwrap();
+    let debounce = Duration::from_millis(200);
     let writer = async {
         tokio::time::sleep(debounce / 2).await;
-        fs::write(&file, &whole).unwrap();
+        fs::write(at("a.yaml"), values("v2")).unwrap();
     };
-    let (snapshot, ()) = tokio::join!(settled, writer);
+    let (snapshot, ()) = tokio::join!(settled(&source, &current, debounce), writer);
     let next = current.after(snapshot, None);
-    assert_eq!(next.files.values().next().unwrap().last_good.as_ref().unwrap().values.retry, 10);
+    assert!(serves(&next, "a.yaml", "v2") && serves(&next, "b.yaml", "v1"), "{next:#?}");
+}
+
+#[test]
+fn only_a_whole_folder_that_holds_other_values_says_that_a_file_was_removed() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let source = Source::new(dir.path(), Path::new(NO_MOUNTS));
+    let both = || {
+        fs::write(at("a.yaml"), values("v1")).unwrap();
+        fs::write(at("b.yaml"), values("v1")).unwrap();
+        reread(&source, &Observed::default())
+    };
+    let start = both();
+    assert_eq!(known(&start), ["a.yaml", "b.yaml"]);
+    fs::remove_file(at("a.yaml")).unwrap();
+    assert_eq!(known(&reread(&source, &start)), ["b.yaml"]);
+    // Another file is there and cannot be read, so the folder was not read whole.
+    symlink("nowhere", at("c.yaml")).unwrap();
+    let unsure = reread(&source, &start);
+    let unread = "c.yaml: there is no such file or directory";
+    assert_eq!(known(&unsure), ["a.yaml: the file is gone", "b.yaml", unread]);
+    assert!(serves(&unsure, "a.yaml", "v1"), "what was known stays");
+    // It comes back as it was.
+    fs::remove_file(at("c.yaml")).unwrap();
+    fs::write(at("a.yaml"), values("v1")).unwrap();
+    assert_eq!(known(&reread(&source, &unsure)), known(&start));
+    // An empty folder is a mount that is gone.
+    fs::remove_file(at("a.yaml")).unwrap();
+    fs::remove_file(at("b.yaml")).unwrap();
+    let empty = reread(&source, &start);
+    assert_eq!(known(&empty), ["a.yaml: the file is gone", "b.yaml: the file is gone"]);
+    assert!(serves(&empty, "a.yaml", "v1") && serves(&empty, "b.yaml", "v1"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,7 +286,7 @@ async fn a_directory_that_vanishes_and_comes_back_is_watched_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_of_a_directory_are_models_and_a_lost_key_keeps_its_values() {
+async fn keys_of_a_directory_are_models_and_losing_all_of_them_loses_none() {
     let dir = TempDir::new().unwrap();
     let mut kubelet = Kubelet::new(dir.path());
     let (a, b) = (values("v1"), values("v2"));
@@ -226,15 +294,15 @@ async fn keys_of_a_directory_are_models_and_a_lost_key_keeps_its_values() {
     let (mut watched, _task) = watch(without_hints(dir.path()));
     let both = until(&mut watched, "two models", |observed| observed.files.len() == 2).await;
     assert!(serves(&both, "a.yaml", "v1") && serves(&both, "values-b.yaml", "v2"));
-    // The key leaves the map; its link dangles.
-    kubelet.update(Order::LinksFirst, &[("values-b.yaml", &values("v3"))]);
-    let one = until(&mut watched, "v3", |observed| serves(observed, "values-b.yaml", "v3")).await;
-    assert!(serves(&one, "a.yaml", "v1"));
-    assert_eq!(error(&one, "a.yaml"), "the file is gone");
     // All keys leave: nothing is unloaded.
     kubelet.update(Order::LinksFirst, &[]);
     let none = until(&mut watched, "no key", |observed| !error(observed, "values-b.yaml").is_empty()).await;
-    assert!(serves(&none, "a.yaml", "v1") && serves(&none, "values-b.yaml", "v3"));
+    assert!(serves(&none, "a.yaml", "v1") && serves(&none, "values-b.yaml", "v2"));
+    assert_eq!(error(&none, "a.yaml"), "the file is gone");
+    // One of them is in the map again, the other was removed; its link dangles.
+    kubelet.update(Order::LinksFirst, &[("values-b.yaml", &values("v3"))]);
+    let one = until(&mut watched, "v3", |observed| serves(observed, "values-b.yaml", "v3")).await;
+    assert_eq!(known(&one), ["values-b.yaml"]);
 }
 
 #[tokio::test(start_paused = true)]

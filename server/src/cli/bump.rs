@@ -28,6 +28,8 @@ was promoted: --promoted says so, --status URL asks the server (its admin port, 
 not, `stable` stays. Nothing needs to be said where `stable` names the old version already, or the new version is \
 `stable`: that is a rollback.
 
+Without --digest the new version is pinned where the file has a digest for it: its own, or that of `stable`.
+
 The edit is checked before it is written: the file must be valid, and mean what it meant but for this change.
 
 Exit codes: 0 changed, or nothing to change · 1 the file or the version is wrong · 2 --promoted or --status is needed \
@@ -104,14 +106,12 @@ pub(crate) async fn run(args: &Args, console: &mut Console) -> Result<(), Failur
     if edited == text {
         return console.line(format_args!("{file} asks for {} already", args.version));
     }
+    let Parsed { values: after, .. } = config::parse(&file.to_string(), &edited).map_err(Failure::input)?;
     files::replace(&args.file, &edited)
         .map_err(|error| Failure::failed(format_args!("cannot write {file}: {error}")))?;
     console.print(diff(&text, &edited))?;
-    if values.model.target.digest.is_some() && args.digest.is_none() && target.version != values.model.target.version {
-        console.note(format_args!(
-            "{BUSY}note:{BUSY:#} the digest was {}'s and is gone; --digest sha256:… pins {}",
-            values.model.target.version, args.version
-        ));
+    for note in notes(&values, &after) {
+        console.note(format_args!("{BUSY}note:{BUSY:#} {}", Clean(&note)));
     }
     console.line(format_args!("{STRONG}{file}{STRONG:#}: {} -> {}", values.model.target.version, args.version))
 }
@@ -150,6 +150,30 @@ fn is_promoted(old: &VersionSpec, serving: Option<&Serving>) -> bool {
         };
         serving.version == old.version.as_str() && same_bytes
     })
+}
+
+/// What the new file leaves to the one who changed it. Pure.
+///
+/// A registry block that still names the old version is no reason to refuse: the server does not read it, and its
+/// numbers cannot be known from a release label.
+fn notes(before: &Values, after: &Values) -> Vec<String> {
+    let (old, new) = (&before.model.target, &after.model.target);
+    if old.version == new.version {
+        return Vec::new();
+    }
+    let mut notes = Vec::new();
+    if old.digest.is_some() && new.digest.is_none() {
+        notes.push(format!("the digest was {}'s and is gone; --digest sha256:… pins {}", old.version, new.version));
+    }
+    let registry = after.model.registry.as_ref().filter(|_| before.model.registry == after.model.registry);
+    if let Some(registry) = registry {
+        let run = registry.run_id.as_ref().map(|run| format!(" and run {run}")).unwrap_or_default();
+        notes.push(format!(
+            "model.registry still names version {}{run} of {}, which is {}; write the one of {} there",
+            registry.version, registry.name, old.version, new.version
+        ));
+    }
+    notes
 }
 
 fn undecided(old: &VersionSpec) -> Failure {
@@ -278,6 +302,26 @@ mod tests {
         assert!(!is_promoted(&old(Some(a)), Some(&serving("v2", Some(b)))));
         assert!(!is_promoted(&old(None), Some(&serving("v1", None))));
         assert!(!is_promoted(&old(None), None));
+    }
+
+    #[test]
+    fn what_is_left_to_do_is_told() {
+        let digest = Digest::from_bytes([1; 32]);
+        let text = format!(
+            "schemaVersion: v1alpha1\nmodel:\n  name: m\n  version: v2\n  storageUri: \"file:///m/{{version}}\"\n  digest: {digest}\n  registry: {{name: fraud, version: 17, runId: ab12}}\nstable: {{version: v1, digest: \"{digest}\"}}\n"
+        );
+        let told = |version: &str| {
+            let version = Version::new(version).unwrap();
+            let target = BumpTarget { version, digest: None, storage_uri: None, registry: None };
+            let edited = config::bump(&text, &target, None).unwrap();
+            let values = |text: &str| config::parse("values.yaml", text).unwrap().values;
+            notes(&values(&text), &values(&edited))
+        };
+        let registry = "model.registry still names version 17 and run ab12 of fraud, which is v2; write the one of ";
+        let digest = "the digest was v2's and is gone; --digest sha256:… pins v3".to_owned();
+        assert_eq!(told("v3"), [digest, format!("{registry}v3 there")]);
+        assert_eq!(told("v1"), [format!("{registry}v1 there")], "stable's digest pins it");
+        assert_eq!(told("v2"), Vec::<String>::new());
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct DesiredModels {
     /// What is wrong with files that gave no model, or with the listing itself: one sentence each. While there is any,
     /// a model that is missing from `models` is not taken for removed.
     pub problems: Vec<String>,
+    /// What an operator should know of the way files are watched, such as a mount that can never change.
+    pub notes: Vec<String>,
 }
 
 /// What one values file asks for.
@@ -31,8 +33,9 @@ pub struct DesiredModel {
 impl DesiredModels {
     /// Whether `name` was taken away on purpose.
     ///
-    /// An empty listing and an unreadable file look like an outage of the mount or a mistake; a model is only removed
-    /// when its file is gone while every other file is there and readable.
+    /// An empty folder and an unreadable file look like an outage of the mount or a mistake; a model is only removed
+    /// when its file is gone while every other file is there and readable. The watcher keeps what it knew of a file
+    /// until then (`config::Observed`).
     #[must_use]
     pub fn removes(&self, name: &ModelName) -> bool {
         !self.models.contains_key(name) && !self.models.is_empty() && self.problems.is_empty()

@@ -20,6 +20,8 @@ pub struct Status {
     pub models: Vec<ModelStatus>,
     /// What is wrong with values files that belong to no model yet.
     pub problems: Vec<String>,
+    /// What should be known of the way values files are watched, such as a mount that can never change.
+    pub notes: Vec<String>,
 }
 
 /// One model.

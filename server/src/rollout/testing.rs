@@ -65,6 +65,7 @@ pub(crate) fn values(n: u8) -> Values {
                 Step::Pause(Some(seconds(60))),
             ],
             analysis: Some(AnalysisRef { templates: vec!["default".to_owned()], starting_step: 0, confidence: 0.99 }),
+            guard: None,
             session_affinity: None,
             progress_deadline: seconds(600),
             progress_deadline_abort: true,

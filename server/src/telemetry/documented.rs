@@ -26,7 +26,7 @@ fn exposition() -> String {
     let _version = metrics.version(&identity);
     metrics.reload.finished("m", ReloadResult::Success);
     metrics.reload.phase("m", "pull", Duration::from_secs(1));
-    let status = Status { models: vec![model()], problems: Vec::new() };
+    let status = Status { models: vec![model()], ..Status::default() };
     let (_sender, status) = watch::channel(Arc::new(status));
     metrics.register(Box::new(RolloutCollector::new(status)));
     metrics.exposition()

@@ -34,7 +34,8 @@ impl prometheus_client::collector::Collector for RolloutCollector {
         weights(&mut encoder, models)?;
         steps(&mut encoder, models)?;
         verdicts(&mut encoder, models)?;
-        values_errors(&mut encoder, models)
+        values_errors(&mut encoder, models)?;
+        values_problems(&mut encoder, &status.problems)
     }
 }
 
@@ -102,6 +103,36 @@ fn values_errors(encoder: &mut DescriptorEncoder<'_>, models: &[ModelStatus]) ->
     Ok(())
 }
 
+/// A file that was never good names no model, so this has no label.
+#[expect(clippy::cast_precision_loss, reason = "a few for each of at most 256 files of a folder")]
+fn values_problems(encoder: &mut DescriptorEncoder<'_>, problems: &[String]) -> fmt::Result {
+    let help = "Problems with values files that belong to no model";
+    let family = encoder.encode_descriptor("sluice_values_problems", help, None, MetricType::Gauge)?;
+    ConstGauge::new(problems.len() as f64).encode(family)
+}
+
 fn gauge(family: &mut MetricEncoder<'_>, labels: &[(&str, &str)], value: f64) -> fmt::Result {
     ConstGauge::new(value).encode(family.encode_family(&labels)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_never_good_is_counted_without_a_model() {
+        let (sender, status) = watch::channel(Arc::default());
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(RolloutCollector::new(status)));
+        let problems = || {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            text.lines().find(|line| line.starts_with("sluice_values_problems ")).map(str::to_owned)
+        };
+        assert_eq!(problems().as_deref(), Some("sluice_values_problems 0.0"));
+        sender.send_replace(Arc::new(Status { problems: vec!["not YAML".to_owned()], ..Status::default() }));
+        assert_eq!(problems().as_deref(), Some("sluice_values_problems 1.0"));
+    }
 }

@@ -31,7 +31,7 @@ pub(super) struct Values {
     stable: Option<Stable>,
     /// How a new version gets traffic.
     strategy: Option<Strategy>,
-    /// Named sets of metrics that judge a canary, at most 16. A trial with any analysis also watches for NaN (`nan-share`, `max: 0`), unless a template names `nan-share` itself.
+    /// Named sets of metrics that judge a canary, at most 16. A trial with any analysis also watches for NaN (`nan-share`, `max: 0`), from its first step on, unless a template that it uses names `nan-share` without `dryRun`.
     analysis_templates: Option<BTreeMap<String, AnalysisTemplate>>,
     /// Limits of the model's batches, queues and requests.
     serving: Option<Serving>,

@@ -153,9 +153,11 @@ fn draw(text: &str, shown: &str, console: &mut Console) -> Result<(), Failure> {
 
 async fn page(client: &Client, args: &Args) -> Result<String, Failure> {
     let status = StatusView::ask(client).await?;
-    let models = render::chosen(&status, args.model.as_deref())?;
-    let problems = if args.model.is_none() { status.problems.as_slice() } else { &[] };
-    Ok(render::page(&models, problems, SystemTime::now()))
+    let now = SystemTime::now();
+    Ok(match &args.model {
+        Some(name) => render::page(&[status.model(name)?], now),
+        None => render::whole_page(&status, now),
+    })
 }
 
 /// What the server said, not what this program understood of it.

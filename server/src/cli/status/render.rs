@@ -14,17 +14,23 @@ const BAR: usize = 20;
 const REJECTED_SHOWN: usize = 3;
 
 /// Every model, one block each.
-pub(crate) fn page(models: &[&ModelView], problems: &[String], now: SystemTime) -> String {
+pub(crate) fn page(models: &[&ModelView], now: SystemTime) -> String {
+    models.iter().map(|model| block(model, now)).collect::<Vec<_>>().join("\n")
+}
+
+/// Every model, below what belongs to none of them.
+pub(crate) fn whole_page(status: &StatusView, now: SystemTime) -> String {
+    let StatusView { models, problems, notes } = status;
     let mut page = String::new();
-    for problem in problems {
-        page.push_str(&format!("{BAD}values:{BAD:#} {}\n", Clean(problem)));
-    }
-    for (index, model) in models.iter().enumerate() {
-        if index > 0 || !problems.is_empty() {
-            page.push('\n');
+    for (style, lines) in [(BAD, problems), (BUSY, notes)] {
+        for line in lines {
+            page.push_str(&format!("{style}values:{style:#} {}\n", Clean(line)));
         }
-        page.push_str(&block(model, now));
     }
+    if !page.is_empty() && !models.is_empty() {
+        page.push('\n');
+    }
+    page.push_str(&self::page(&models.iter().collect::<Vec<_>>(), now));
     if models.is_empty() && problems.is_empty() {
         page.push_str("no models: the server has seen no values file yet\n");
     }

@@ -47,7 +47,7 @@ fn now() -> SystemTime {
 #[test]
 fn a_trial_as_a_page_and_as_a_line() {
     let model = model(on_trial());
-    insta::assert_snapshot!(plain(&render::page(&[&model], &[], now())));
+    insta::assert_snapshot!(plain(&render::page(&[&model], now())));
     insta::assert_snapshot!(
         render::line(&model),
         @"fraud-detection Progressing stable=v2.3.1 canary=v2.4.0 Canary 25% step=3/6: v2.4.0 is at step 3 of 6"
@@ -56,11 +56,15 @@ fn a_trial_as_a_page_and_as_a_line() {
 
 #[test]
 fn nothing_yet_and_problems() {
-    assert_eq!(render::page(&[], &[], now()), "no models: the server has seen no values file yet\n");
+    let empty = StatusView::default();
+    assert_eq!(render::whole_page(&empty, now()), "no models: the server has seen no values file yet\n");
     let cold =
         model(json!({ "name": "m", "phase": "Degraded", "message": "no", "valuesError": "values.yaml:1:1: bad" }));
-    insta::assert_snapshot!(plain(&render::page(&[&cold], &["x.yaml:3:1: worse".to_owned()], now())), @r"
+    let (problems, notes) = (vec!["x.yaml:3:1: worse".to_owned()], vec!["y.yaml never updates".to_owned()]);
+    let status = StatusView { models: vec![cold], problems, notes };
+    insta::assert_snapshot!(plain(&render::whole_page(&status, now())), @r"
     values: x.yaml:3:1: worse
+    values: y.yaml never updates
 
     m  Degraded  no
       stable  none yet
@@ -123,6 +127,7 @@ fn the_servers_own_status_is_read_whole() {
             }],
         }],
         problems: vec!["bad".to_owned()],
+        notes: vec!["stuck".to_owned()],
     };
     let view: StatusView = serde_json::from_value(serde_json::to_value(&status).unwrap()).unwrap();
     let [model] = view.models.as_slice() else { panic!("{view:?}") };
@@ -134,5 +139,5 @@ fn the_servers_own_status_is_read_whole() {
     assert_eq!((canary.weight_percent, canary.step, canary.steps), (12.5, 1, 2));
     assert_eq!(canary.next_at.as_deref(), Some("2026-01-01T00:00:00.000Z"));
     assert_eq!((canary.version.state.as_str(), model.history[0].event.as_str()), ("Canary", "staging"));
-    assert_eq!(view.problems, ["bad"]);
+    assert_eq!((&*view.problems, &*view.notes), (&["bad".to_owned()][..], &["stuck".to_owned()][..]));
 }

@@ -9,6 +9,8 @@ use super::Trial;
 /// The running analyses of one model.
 #[derive(Debug, Clone, Default)]
 pub struct Analyses {
+    /// The built-in bound, from the first step on.
+    guard: Option<Run>,
     background: Option<Run>,
     /// The blocking analysis, with the step it belongs to.
     step: Option<(usize, Run)>,
@@ -17,7 +19,7 @@ pub struct Analyses {
 /// What the planner sees of them; `None` where no such analysis runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdicts {
-    /// Of the analysis beside the steps.
+    /// Of what judges beside the steps: the guard, and the background analysis once it runs.
     pub background: Option<Verdict>,
     /// Of the analysis that is the current step.
     pub step: Option<Verdict>,
@@ -33,12 +35,16 @@ impl Analyses {
             *self = Self::default();
             return;
         };
+        let guard = trial.values.strategy.guard.as_ref();
         let (background, step) = (background_templates(trial), step_templates(trial));
         self.step.take_if(|(index, _)| *index != trial.step || step.is_none());
-        if background.is_none() && step.is_none() {
+        if guard.is_none() && background.is_none() && step.is_none() {
             return;
         }
         let counts = counts();
+        if let Some(template) = guard {
+            self.guard.get_or_insert_with(|| Run::start([template], &counts, now)).observe(&counts, now);
+        }
         if let Some(templates) = background {
             self.background.get_or_insert_with(|| Run::start(templates, &counts, now)).observe(&counts, now);
         }
@@ -51,8 +57,9 @@ impl Analyses {
     /// The verdicts so far.
     #[must_use]
     pub fn verdicts(&self) -> Verdicts {
+        let beside = || self.guard.iter().chain(&self.background);
         Verdicts {
-            background: self.background.as_ref().map(Run::verdict),
+            background: beside().next().map(|_| Verdict::worst(beside().map(Run::verdict))),
             step: self.step.as_ref().map(|(_, run)| run.verdict()),
         }
     }
@@ -65,19 +72,20 @@ impl Analyses {
 
     /// A person let the trial go on: what asked for one is settled.
     pub fn acknowledge(&mut self) {
-        self.background.iter_mut().chain(self.step.iter_mut().map(|(_, run)| run)).for_each(Run::acknowledge);
+        let beside = self.guard.iter_mut().chain(&mut self.background);
+        beside.chain(self.step.iter_mut().map(|(_, run)| run)).for_each(Run::acknowledge);
     }
 
-    /// Background first.
+    /// Those beside the steps first.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.background.iter().chain(self.step.iter().map(|(_, run)| run))
+        self.guard.iter().chain(&self.background).chain(self.step.iter().map(|(_, run)| run))
     }
 }
 
 /// The background analysis' templates, from its starting step on; at the latest when all steps are done.
 fn background_templates(trial: &Trial) -> Option<Vec<&AnalysisTemplate>> {
     let strategy = &trial.values.strategy;
-    let analysis = strategy.analysis.as_ref()?;
+    let analysis = strategy.analysis.as_ref().filter(|analysis| !analysis.templates.is_empty())?;
     let starts_at = analysis.starting_step.min(strategy.steps.len());
     (trial.step >= starts_at).then(|| templates(trial, &analysis.templates))
 }

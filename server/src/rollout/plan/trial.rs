@@ -50,7 +50,7 @@ pub(super) fn plan(stable: &Release, trial: &Trial, target: &Target, verdicts: &
 /// All steps are done.
 fn finish(trial: &Trial, verdicts: &Verdicts, place: &str) -> Plan {
     let passed = verdicts.background.as_ref().is_some_and(|verdict| verdict.conclusion == Conclusion::Successful);
-    if passed || trial.values.strategy.analysis.is_none() {
+    if passed || !trial.values.strategy.is_judged_beside_its_steps() {
         return Plan::Act(Action::Promote(Why::TrialPassed));
     }
     Plan::rest(Phase::Progressing, format!("{place}: {}", waits_for(verdicts.background.as_ref())))

@@ -217,10 +217,9 @@ impl<S: Stager, R: Routes<Live = S::Live>> Reconciler<S, R> {
     }
 
     fn report(&self) {
-        let status = Status {
-            models: self.models.values().map(Model::status).collect(),
-            problems: self.desired.borrow().problems.clone(),
-        };
+        let models = self.models.values().map(Model::status).collect();
+        let desired = Arc::clone(&self.desired.borrow());
+        let status = Status { models, problems: desired.problems.clone(), notes: desired.notes.clone() };
         self.status.send_replace(Arc::new(status));
     }
 }

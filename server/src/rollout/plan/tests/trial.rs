@@ -113,6 +113,56 @@ fn an_analysis_step_waits_for_its_own_verdict() {
     assert_eq!(world.stable(), Some("v2"));
 }
 
+/// The built-in bound on NaN.
+fn guard() -> Option<config::AnalysisTemplate> {
+    let metric = config::Metric {
+        critical: true,
+        min_samples: 1,
+        ..super::super::super::analysis::testing::metric(config::MetricKind::NanShare, None, Some(0.0))
+    };
+    Some(config::AnalysisTemplate { metrics: vec![metric] })
+}
+
+#[test]
+fn the_guard_judges_from_the_first_step_on_where_the_analysis_starts_later() {
+    let trial = || {
+        let mut world = v2_asked();
+        world.ask(|values| {
+            values.strategy.guard = guard();
+            values.strategy.analysis.as_mut().unwrap().starting_step = 2;
+        });
+        world.staged();
+        world
+    };
+    let mut world = trial();
+    world.traffic(Outcome::NonFinite, 1);
+    world.advance(seconds(10));
+    assert_eq!((world.stable(), world.canary(), world.rest.phase), (Some("v1"), None, Phase::Degraded));
+    // What the analysis looks at is not held against the canary before it starts.
+    let mut world = trial();
+    world.traffic(BAD, 100);
+    world.advance(seconds(20));
+    assert_eq!(world.canary(), Some(("v2", 5.0)));
+    healthy(&mut world, 200, 10);
+    assert_eq!(world.stable(), Some("v2"));
+}
+
+#[test]
+fn a_confidence_alone_is_nothing_to_wait_for_and_a_guard_is() {
+    for (guard, promoted) in [(None, "v2"), (guard(), "v1")] {
+        let mut world = v2_asked();
+        world.ask(|values| {
+            values.strategy.guard = guard.clone();
+            values.strategy.analysis.as_mut().unwrap().templates.clear();
+        });
+        world.staged();
+        healthy(&mut world, 300, 0);
+        assert_eq!(world.stable(), Some(promoted));
+        healthy(&mut world, 20, 10);
+        assert_eq!(world.stable(), Some("v2"), "the guard has seen answers");
+    }
+}
+
 #[test]
 fn an_analysis_without_metrics_does_not_pass() {
     let mut world = World::settled(values(1));

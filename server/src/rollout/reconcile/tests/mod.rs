@@ -212,6 +212,15 @@ async fn a_model_goes_only_when_its_file_was_removed_on_purpose() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_known_of_the_way_files_are_watched_is_in_the_status() {
+    let mut node = Node::settled(values(1)).await;
+    node.desired(|desired| desired.notes.push("values.yaml is itself a mount point".to_owned()));
+    node.settle().await;
+    assert_eq!(node.handle.status().borrow().notes, ["values.yaml is itself a mount point"]);
+    assert_eq!(node.phase(), Phase::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
 async fn verbs_answer_once_routes_are_as_they_say() {
     let mut node = on_trial().await;
     let say = |model: &'static str, verb| {
