@@ -108,6 +108,33 @@ fn softmax_changed_at_opset_13() {
     );
 }
 
+/// Only an axis counted from the start may be the rank: before opset 13 -1 was the last axis too.
+#[test]
+fn negative_axes_count_from_the_last() {
+    let x = [f32s("x", &[2, 3], &[1.0, 2.0, 3.0, 3.0, 2.0, 1.0])];
+    let (low, mid, high) = (0.090_030_57, 0.244_728_47, 0.665_240_96);
+    for opset in [11, 12, 13] {
+        let axis = vec![("axis", Attr::I(-1))];
+        check(opset, "Softmax", axis, &x, &[2, 3], &[low, mid, high, high, mid, low]);
+    }
+    let all: f64 = [1.0_f64, 2.0, 3.0, 3.0, 2.0, 1.0].iter().map(|v| v.exp()).sum();
+    let flat = [1.0_f64, 2.0, 3.0, 3.0, 2.0, 1.0].map(|v| v.exp() / all);
+    check(12, "Softmax", vec![("axis", Attr::I(-2))], &x, &[2, 3], &flat);
+    check(12, "Softmax", vec![("axis", Attr::I(2))], &x, &[2, 3], &[1.0; 6]);
+    let x = [f32s("x", &[2, 1, 2], &[1.0, 2.0, 3.0, 4.0])];
+    for (axis, shape) in [(-1, [2, 2]), (-3, [1, 4]), (1, [2, 2]), (3, [4, 1])] {
+        check(17, "Flatten", vec![("axis", Attr::I(axis))], &x, &shape, &[1.0, 2.0, 3.0, 4.0]);
+    }
+    for axis in [-4, 4] {
+        let graph = TestGraph::new(17)
+            .input("x", DataType::Float, &[2, 1, 2])
+            .node("Flatten", &["x"], &["out"], vec![("axis", Attr::I(axis))])
+            .output("out", DataType::Float, &[-1, -1]);
+        let error = load(&graph.files(), &Device::Cpu).unwrap_err().to_string();
+        assert!(error.contains(&format!("axis {axis} of a tensor of rank 3")), "{error}");
+    }
+}
+
 #[test]
 fn arithmetic_broadcasts() {
     let a = f32s("a", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
