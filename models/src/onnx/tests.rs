@@ -229,6 +229,23 @@ fn reductions() {
 }
 
 #[test]
+fn extremes_do_not_hide_nan() {
+    let nan = f64::NAN;
+    let x = [f32s("x", &[2, 2, 2], &[f32::NAN, 1.0, 2.0, 3.0, 5.0, 4.0, 7.0, 6.0])];
+    let along = |axes: &[i64]| vec![("axes", Attr::Is(axes.to_vec())), ("keepdims", Attr::I(0))];
+    check(13, "ReduceMax", along(&[1]), &x, &[2, 2], &[nan, 3.0, 7.0, 6.0]);
+    check(13, "ReduceMin", along(&[2]), &x, &[2, 2], &[nan, 2.0, 4.0, 6.0]);
+    check(13, "ReduceMax", along(&[0, 2]), &x, &[2], &[nan, 7.0]);
+    let graph = TestGraph::new(13)
+        .input("x", DataType::Float, &[-1, 2])
+        .node("ArgMax", &["x"], &["out"], vec![("axis", Attr::I(1))])
+        .output("out", DataType::Int64, &[-1, 1]);
+    let model = load(&graph.files(), &Device::Cpu).unwrap();
+    let error = model.run(&[f32s("x", &[2, 2], &[1.0, 2.0, f32::NAN, 0.0])]).unwrap_err();
+    assert!(error.to_string().ends_with("NaN has no largest element") && !error.is_callers(), "{error}");
+}
+
+#[test]
 fn shapes() {
     let x = [f32s("x", &[2, 3], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])];
     let all = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
