@@ -8,7 +8,7 @@ use candle_core::Device;
 use super::proto::tensor_proto::DataType;
 use super::testing::{Attr, TestGraph, f32s, float_tensor, i64s};
 use crate::model::load;
-use crate::tensor::{Datatype, NamedTensor};
+use crate::tensor::{Datatype, NamedTensor, Tensor};
 
 /// Runs one node of F32 operands that are all model inputs, and compares its only output, whatever its datatype.
 #[track_caller]
@@ -243,6 +243,23 @@ fn extremes_do_not_hide_nan() {
     let model = load(&graph.files(), &Device::Cpu).unwrap();
     let error = model.run(&[f32s("x", &[2, 2], &[1.0, 2.0, f32::NAN, 0.0])]).unwrap_err();
     assert!(error.to_string().ends_with("NaN has no largest element") && !error.is_callers(), "{error}");
+}
+
+#[test]
+fn a_number_beyond_the_engine_is_the_callers() {
+    let graph = TestGraph::new(13)
+        .input("x", DataType::Uint64, &[-1, 1])
+        .node("Add", &["x", "x"], &["out"], vec![])
+        .output("out", DataType::Uint64, &[-1, 1]);
+    let model = load(&graph.files(), &Device::Cpu).unwrap();
+    let number = |number: u64| {
+        let tensor = Tensor::new(Datatype::Uint64, vec![1, 1], Bytes::copy_from_slice(&number.to_le_bytes()));
+        [NamedTensor { name: "x".into(), tensor: tensor.unwrap() }]
+    };
+    assert_eq!(model.run(&number(1 << 40)).unwrap()[0].tensor.data()[..], (1_u64 << 41).to_le_bytes());
+    let error = model.run(&number(1 << 63)).unwrap_err();
+    assert_eq!(error.to_string(), "input 'x': a UINT64 over 2^63 - 1 cannot be computed with");
+    assert!(error.is_callers());
 }
 
 #[test]
