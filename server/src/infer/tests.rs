@@ -73,6 +73,7 @@ mod onnx {
 struct Rig {
     _folder: TempDir,
     inference: Inference,
+    device: Device,
     _publisher: RoutePublisher,
     stable: Arc<LiveVersion>,
     canary: Arc<LiveVersion>,
@@ -112,7 +113,7 @@ async fn rig_of(stable: (Vec<u8>, Serving), canary: (Vec<u8>, Serving)) -> Rig {
     let device = Device::cpu(1 << 30, background.clone()).unwrap();
     let metrics = Arc::new(Metrics::new(&device));
     let store = Store::open(StoreOptions::new(folder.path().join("cache"), 1 << 30)).await.unwrap();
-    let bringup = Bringup::new(store, device, background, Arc::clone(&metrics));
+    let bringup = Bringup::new(store, device.clone(), background, Arc::clone(&metrics));
     let stable = stage(&bringup, folder.path(), "v1", stable.0, stable.1).await;
     let canary = stage(&bringup, folder.path(), "v2", canary.0, canary.1).await;
     let (routes, publisher) = route::routes();
@@ -126,7 +127,7 @@ async fn rig_of(stable: (Vec<u8>, Serving), canary: (Vec<u8>, Serving)) -> Rig {
         timeout_default: Duration::from_secs(30),
     });
     let inference = Inference::new(routes, 16, Lifecycle::default(), metrics);
-    Rig { _folder: folder, inference, _publisher: publisher, stable, canary }
+    Rig { _folder: folder, inference, device, _publisher: publisher, stable, canary }
 }
 
 fn serving() -> Serving {
@@ -255,4 +256,33 @@ async fn one_callers_bad_id_in_a_joined_batch_leaves_the_others_answered() {
     assert_eq!((first, last), (Ok(vec![0.0]), Ok(vec![0.0])));
     assert_eq!(bad, Err(InferError::InvalidArgument("input 'ids': index 7 is not within -1..1".to_owned())));
     assert_eq!(rig.stable.evidence().counts().total(), 0);
+}
+
+#[tokio::test]
+async fn a_batch_is_cut_when_the_device_is_free() {
+    let delayed = Serving { max_batch_size: 8, queue_delay_max: Duration::from_millis(1), ..serving() };
+    let rig = rig(GOOD, delayed, serving()).await;
+    let mut forced = HeaderMap::new();
+    forced.insert(pick::VARIANT_HEADER, "stable".parse().unwrap());
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let device = rig.device.clone();
+    let busy = tokio::spawn(async move { device.run(move || held.recv().is_ok()).await });
+    tokio::time::pause();
+    let asks = async |a: f32| ask(&rig, request(&[a], &[1.0]), &forced).await.1;
+    let late = async || {
+        // The first has waited for company long enough, and its version for the device.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let gone = futures::FutureExt::now_or_never(asks(9.0));
+        assert!(gone.is_none(), "its caller leaves while it waits");
+        let free = async {
+            tokio::time::resume();
+            release.send(()).unwrap();
+        };
+        tokio::join!(asks(3.0), free).0
+    };
+    let (first, second) = tokio::join!(asks(2.0), late());
+    assert_eq!((first, second), (vec![1.0], vec![2.0]));
+    assert!(busy.await.unwrap().unwrap());
+    let statistics = rig.stable.metrics().statistics();
+    assert_eq!((statistics.execution_count, statistics.inference_count), (1, 2), "one batch, without whoever left");
 }
