@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Raw tensors stay slices of the received message instead of being copied.
         .bytes(".")
         .btree_map(".")
+        .codec_path("crate::front::grpc::codec::Checked")
         .compile_fds(descriptors)?;
     Ok(())
 }

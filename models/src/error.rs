@@ -181,6 +181,14 @@ pub enum RunError {
         /// Entries of the table.
         size: usize,
     },
+    /// A number in an input is more than the engine can compute with.
+    #[error("input '{input}': {problem}")]
+    Number {
+        /// Which input.
+        input: Arc<str>,
+        /// What about it.
+        problem: OpError,
+    },
     /// A step of the plan failed.
     #[error("step `{step}` ({op}): {source}")]
     Step {
@@ -194,10 +202,16 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Whether a NaN came up that no output could have carried.
+    #[must_use]
+    pub const fn is_non_finite(&self) -> bool {
+        matches!(self, Self::Step { source: OpError::NonFinite, .. })
+    }
+
     /// Whether the caller's numbers are at fault, not the model.
     #[must_use]
     pub const fn is_callers(&self) -> bool {
-        matches!(self, Self::Inputs(_) | Self::Index { .. })
+        matches!(self, Self::Inputs(_) | Self::Index { .. } | Self::Number { .. })
     }
 }
 
@@ -296,6 +310,12 @@ pub enum OpError {
     /// A number that cannot be computed with, such as a division by zero in integers.
     #[error("{0}")]
     Value(&'static str),
+    /// A NaN where the result cannot say that there was one.
+    #[error("NaN has no largest element")]
+    NonFinite,
+    /// The engine computes whole numbers as I64.
+    #[error("a UINT64 over 2^63 - 1 cannot be computed with")]
+    Unsigned,
     /// More elements than a value may have.
     #[error("{elements} elements are over the limit of {limit}")]
     TooLarge {

@@ -21,7 +21,7 @@ use crate::device::{self, Device};
 use crate::feed;
 use crate::front::admin::{self, AdminOptions, Token};
 use crate::front::listen::{Drained, ListenOptions, Listener, Protocol};
-use crate::front::{self, AccessLog, Front, Limits};
+use crate::front::{self, AccessLog, Budget, Front, Limits};
 use crate::infer::Inference;
 use crate::keep;
 use crate::rollout::reconcile::Parts;
@@ -130,10 +130,12 @@ impl App {
         background.spawn(reconciler.run());
         let (draining, stop_serving) = (CancellationToken::new(), CancellationToken::new());
         let stop_admin = CancellationToken::new();
+        let limits = limits(&settings);
         let front = Front {
             inference,
             catalog: catalog.clone(),
-            limits: limits(&settings),
+            budget: Budget::new(&limits),
+            limits,
             access: AccessLog::one_in(one_in(settings.access_log_sample)),
             draining: draining.clone(),
             closing: stop_serving.clone(),

@@ -33,6 +33,9 @@ pub enum ExecuteError {
     /// The model failed.
     #[error("{0}")]
     Model(String),
+    /// A NaN came up that no output could have carried.
+    #[error("{0}")]
+    NonFinite(String),
     /// The device thread is gone.
     #[error("the device is not available")]
     DeviceGone,
@@ -142,11 +145,16 @@ impl Device {
     }
 
     /// Runs `job` on the device's thread, after what waits there already.
-    async fn run<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> Result<R, ExecuteError> {
+    pub(crate) async fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, ExecuteError> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move || {
-            // A caller that left does not matter here: the batch was worth computing for the others in it.
-            let _gone = reply.send(job());
+            // What breaks a job must not take the thread from the others.
+            if let Ok(done) = catch_unwind(AssertUnwindSafe(job)) {
+                let _gone = reply.send(done);
+            }
         });
         self.0.jobs.send(job).await.map_err(|_| ExecuteError::DeviceGone)?;
         answer.await.map_err(|_| ExecuteError::DeviceGone)
@@ -219,10 +227,12 @@ impl Executable {
         }
     }
 
-    /// Computes on the device's thread.
-    pub async fn run(self: &Arc<Self>, inputs: Vec<NamedTensor>) -> Result<Vec<NamedTensor>, ExecuteError> {
-        let executable = Arc::clone(self);
-        self.device.run(move || executable.run_inline(&inputs)).await?
+    /// Does `job` on the device's thread, when its turn has come.
+    pub async fn on_device<R: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, ExecuteError> {
+        self.device.run(job).await
     }
 
     /// Computes beside the live batches, which go first: for trying a model out before it has callers. The host's
@@ -250,5 +260,10 @@ fn stretch(signature: &Signature, inputs: &[NamedTensor]) -> u64 {
 }
 
 fn execute_error(error: &RunError) -> ExecuteError {
-    if error.is_callers() { ExecuteError::Input(error.to_string()) } else { ExecuteError::Model(error.to_string()) }
+    let text = error.to_string();
+    match error {
+        error if error.is_callers() => ExecuteError::Input(text),
+        error if error.is_non_finite() => ExecuteError::NonFinite(text),
+        _ => ExecuteError::Model(text),
+    }
 }

@@ -102,11 +102,27 @@ def v2_errors(server: Server) -> None:
 
 
 @check(CLIENT)
+def v1_health(server: Server) -> None:
+    """V1 asks for the server at the root of the port."""
+
+    async def run(client: InferenceRESTClient, url: str) -> None:
+        expect(await client.is_server_live(url) is True, "the server is not live")
+        expect(await client.is_model_ready(url, FRAUD) is True, f"{FRAUD} is not ready")
+        try:
+            ready = await client.is_model_ready(url, "no-such-model")
+        except httpx.HTTPStatusError as error:
+            equal(error.response.status_code, 404, f"status of {error}")
+        else:
+            raise AssertionError(f"a model that does not exist is ready: {ready}")
+
+    rest(server, PredictorProtocol.REST_V1, run)
+
+
+@check(CLIENT)
 def v1_predict(server: Server) -> None:
     """The older protocol: rows in, rows out; one object per row where a model has several outputs."""
 
     async def run(client: InferenceRESTClient, url: str) -> None:
-        expect(await client.is_model_ready(url, FRAUD), f"{FRAUD} is not ready")
         rows = [[1.5, -2.0], [0.25, 4.0]]
         told = await client.infer(url, {"instances": rows}, "identity-fp32")
         equal(told["predictions"], rows, "predictions")

@@ -1,9 +1,10 @@
-"""`tritonclient.http.aio` and `tritonclient.grpc.aio`: many requests on one event loop."""
+"""`tritonclient.http.aio` and `tritonclient.grpc.aio`: every case of the other two clients, and many requests on one
+event loop."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import numpy as np
 import tritonclient.grpc as grpc_triton
@@ -14,10 +15,50 @@ from tritonclient.utils import InferenceServerException
 import checks
 import triton_grpc
 import triton_http
-from checks import FRAUD, Server, check, equal, expect, mentions, same
+from checks import FRAUD, Server, check, equal, expect, mentions, register, same
 
 CLIENT = "triton_asyncio"
 REQUESTS = 64
+
+
+class Blocking:
+    """An asyncio client whose calls are waited for one by one, as the cases make them."""
+
+    def __init__(self, client: object, runner: asyncio.Runner) -> None:
+        self._client, self._runner = client, runner
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        method = getattr(self._client, name)
+
+        def call(*arguments: object, **options: object) -> object:
+            return self._runner.run(asyncio.wait_for(method(*arguments, **options), checks.SECONDS))
+
+        return call
+
+
+def waited(run: Callable[[Blocking], None], connect: Callable[[Server], object]) -> checks.Check:
+    """A check that `run` holds of the client that `connect` makes."""
+
+    async def make(server: Server) -> object:
+        return connect(server)
+
+    def check_case(server: Server) -> None:
+        with asyncio.Runner() as runner:
+            client = Blocking(runner.run(make(server)), runner)
+            try:
+                run(client)
+            finally:
+                client.close()
+
+    return check_case
+
+
+for _name, _run in triton_http.CASES.items():
+    _http = waited(_run, lambda server: http_aio.InferenceServerClient(server.http, conn_timeout=checks.SECONDS))
+    register(f"{CLIENT}.http_{_name}", _http)
+for _name, _run in triton_grpc.CASES.items():
+    _grpc = waited(_run, lambda server: grpc_aio.InferenceServerClient(server.grpc))
+    register(f"{CLIENT}.grpc_{_name}", _grpc)
 
 
 @check(CLIENT)

@@ -39,21 +39,42 @@ def tensor(name: str, value: np.ndarray, datatype: str | None = None) -> triton.
     return made
 
 
-def raw(datatype: str, value: np.ndarray) -> checks.Check:
-    """A check that the identity model of `datatype` returns `value` as raw contents."""
+Case = Callable[[triton.InferenceServerClient], None]
+CASES: dict[str, Case] = {}
+"""What any client of this protocol must get right: `triton_asyncio` runs them too."""
 
-    def run(server: Server) -> None:
+
+def add(name: str, run: Case) -> None:
+    """Adds one of a family of cases, and the check that it is of this client."""
+
+    def here(server: Server) -> None:
         with connect(server) as client:
-            result = client.infer(checks.identity(datatype), [tensor("INPUT0", value, datatype)],
-                                  client_timeout=checks.SECONDS)
-            equal(result.get_output("OUTPUT0").datatype, datatype, "datatype of OUTPUT0")
-            same(result.as_numpy("OUTPUT0"), value, "OUTPUT0")
+            run(client)
+
+    CASES[name] = run
+    register(f"{CLIENT}.{name}", here)
+
+
+def case(run: Case) -> Case:
+    """Adds a function as a case."""
+    add(run.__name__, run)
+    return run
+
+
+def raw(datatype: str, value: np.ndarray) -> Case:
+    """A case: the identity model of `datatype` returns `value` as raw contents."""
+
+    def run(client: triton.InferenceServerClient) -> None:
+        result = client.infer(checks.identity(datatype), [tensor("INPUT0", value, datatype)],
+                              client_timeout=checks.SECONDS)
+        equal(result.get_output("OUTPUT0").datatype, datatype, "datatype of OUTPUT0")
+        same(result.as_numpy("OUTPUT0"), value, "OUTPUT0")
 
     return run
 
 
 def typed(datatype: str) -> checks.Check:
-    """A check that typed contents are understood; the answer may come in either form."""
+    """A check that typed contents are understood, and answered in raw ones: the client reads no others."""
 
     def run(server: Server) -> None:
         value = checks.values(datatype)
@@ -63,107 +84,95 @@ def typed(datatype: str) -> checks.Check:
         with stub(server) as service:
             answer = service.ModelInfer(request, timeout=checks.SECONDS)
         equal(answer.outputs[0].datatype, datatype, "datatype of OUTPUT0")
-        if answer.raw_output_contents:
-            found = triton.InferResult(answer).as_numpy("OUTPUT0")
-        else:
-            contents = list(getattr(answer.outputs[0].contents, TYPED[datatype]))
-            found = np.array(contents, value.dtype).reshape(list(answer.outputs[0].shape))
-        same(found, value, "OUTPUT0")
+        same(triton.InferResult(answer).as_numpy("OUTPUT0"), value, "OUTPUT0")
 
     return run
 
 
 for _datatype in checks.DATATYPES:
-    register(f"{CLIENT}.raw_{_datatype}", raw(_datatype, checks.values(_datatype)))
+    add(f"raw_{_datatype}", raw(_datatype, checks.values(_datatype)))
     if _datatype in TYPED:
         register(f"{CLIENT}.typed_{_datatype}", typed(_datatype))
-register(f"{CLIENT}.raw_BYTES_not_utf8", raw("BYTES", checks.BINARY))
+add("raw_BYTES_not_utf8", raw("BYTES", checks.BINARY))
 
 
-@check(CLIENT)
-def health(server: Server) -> None:
+@case
+def health(client: triton.InferenceServerClient) -> None:
     """Live, ready, model ready, and what is not there is not ready."""
-    with connect(server) as client:
-        expect(client.is_server_live(), "the server is not live")
-        expect(client.is_server_ready(), "the server is not ready")
-        expect(client.is_model_ready(FRAUD), f"{FRAUD} is not ready")
-        for name, version in (("no-such-model", ""), (FRAUD, "v999")):
-            try:
-                expect(not client.is_model_ready(name, version), f"{name} {version} is ready")
-            except InferenceServerException as error:
-                equal(error.status(), "StatusCode.NOT_FOUND", f"status of {error}")
+    expect(client.is_server_live(), "the server is not live")
+    expect(client.is_server_ready(), "the server is not ready")
+    expect(client.is_model_ready(FRAUD), f"{FRAUD} is not ready")
+    for name, version in (("no-such-model", ""), (FRAUD, "v999")):
+        try:
+            expect(not client.is_model_ready(name, version), f"{name} {version} is ready")
+        except InferenceServerException as error:
+            equal(error.status(), "StatusCode.NOT_FOUND", f"status of {error}")
 
 
-@check(CLIENT)
-def metadata(server: Server) -> None:
+@case
+def metadata(client: triton.InferenceServerClient) -> None:
     """Server and model metadata."""
-    with connect(server) as client:
-        told = client.get_server_metadata()
-        expect(told.name and told.version, f"name and version: {told}")
-        fraud = client.get_model_metadata(FRAUD)
-        equal([(i.name, i.datatype, list(i.shape)) for i in fraud.inputs], [("features", "FP32", [-1, 9])], "inputs")
-        equal([(o.name, o.datatype, list(o.shape)) for o in fraud.outputs],
-              [("label", "INT64", [-1]), ("probability", "FP32", [-1, 2])], "outputs")
+    told = client.get_server_metadata()
+    expect(told.name and told.version, f"name and version: {told}")
+    fraud = client.get_model_metadata(FRAUD)
+    equal([(i.name, i.datatype, list(i.shape)) for i in fraud.inputs], [("features", "FP32", [-1, 9])], "inputs")
+    equal([(o.name, o.datatype, list(o.shape)) for o in fraud.outputs],
+          [("label", "INT64", [-1]), ("probability", "FP32", [-1, 2])], "outputs")
 
 
-@check(CLIENT)
-def config(server: Server) -> None:
+@case
+def config(client: triton.InferenceServerClient) -> None:
     """What perf_analyzer asks for first; every datatype has Triton's number."""
     numbers = {"BYTES": "TYPE_STRING"}
-    with connect(server) as client:
-        for datatype in checks.DATATYPES:
-            told = client.get_model_config(checks.identity(datatype), as_json=True)["config"]
-            equal(told["name"], checks.identity(datatype), "name")
-            equal(told["input"][0]["data_type"], numbers.get(datatype, f"TYPE_{datatype}"), f"type of {datatype}")
+    for datatype in checks.DATATYPES:
+        told = client.get_model_config(checks.identity(datatype), as_json=True)["config"]
+        equal(told["name"], checks.identity(datatype), "name")
+        equal(told["input"][0]["data_type"], numbers.get(datatype, f"TYPE_{datatype}"), f"type of {datatype}")
 
 
-@check(CLIENT)
-def statistics(server: Server) -> None:
+@case
+def statistics(client: triton.InferenceServerClient) -> None:
     """Three rows in one request are three inferences and one execution."""
-    with connect(server) as client:
-        before = client.get_inference_statistics("identity-int16").model_stats[0]
-        client.infer("identity-int16", [tensor("INPUT0", np.ones((3, 2), np.int16))])
-        after = client.get_inference_statistics("identity-int16").model_stats[0]
-        equal(after.inference_count - before.inference_count, 3, "inferences")
-        equal(after.execution_count - before.execution_count, 1, "executions")
-        equal(after.inference_stats.success.count - before.inference_stats.success.count, 1, "successes")
+    before = client.get_inference_statistics("identity-int16").model_stats[0]
+    client.infer("identity-int16", [tensor("INPUT0", np.ones((3, 2), np.int16))])
+    after = client.get_inference_statistics("identity-int16").model_stats[0]
+    equal(after.inference_count - before.inference_count, 3, "inferences")
+    equal(after.execution_count - before.execution_count, 1, "executions")
+    equal(after.inference_stats.success.count - before.inference_stats.success.count, 1, "successes")
 
 
-@check(CLIENT)
-def repository(server: Server) -> None:
+@case
+def repository(client: triton.InferenceServerClient) -> None:
     """The index lists every model as ready; models are managed by the values file, not by calls."""
-    with connect(server) as client:
-        index = {model.name: model.state for model in client.get_model_repository_index().models}
-        for name in [FRAUD, FILMS, *map(checks.identity, checks.DATATYPES)]:
-            equal(index.get(name), "READY", f"state of {name}")
-        refused(lambda: client.load_model(FRAUD), "UNIMPLEMENTED", "")
-        refused(lambda: client.unload_model(FRAUD), "UNIMPLEMENTED", "")
-        expect(client.is_model_ready(FRAUD), f"{FRAUD} is gone")
+    index = {model.name: model.state for model in client.get_model_repository_index().models}
+    for name in [FRAUD, FILMS, *map(checks.identity, checks.DATATYPES)]:
+        equal(index.get(name), "READY", f"state of {name}")
+    refused(lambda: client.load_model(FRAUD), "UNIMPLEMENTED", "")
+    refused(lambda: client.unload_model(FRAUD), "UNIMPLEMENTED", "")
+    expect(client.is_model_ready(FRAUD), f"{FRAUD} is gone")
 
 
-@check(CLIENT)
-def several_tensors(server: Server) -> None:
+@case
+def several_tensors(client: triton.InferenceServerClient) -> None:
     """Inputs and outputs of different datatypes, and only the requested outputs."""
     kinds = ["FP32", "INT64", "BYTES", "BOOL"]
     inputs = [tensor(f"INPUT{i}", checks.values(kind), kind) for i, kind in enumerate(kinds)]
-    with connect(server) as client:
-        result = client.infer("identity-multi", inputs)
-        for i, kind in enumerate(kinds):
-            same(result.as_numpy(f"OUTPUT{i}"), checks.values(kind), f"OUTPUT{i}")
-        asked = [triton.InferRequestedOutput("OUTPUT2"), triton.InferRequestedOutput("OUTPUT0")]
-        result = client.infer("identity-multi", inputs, outputs=asked)
-        equal(sorted(o.name for o in result.get_response().outputs), ["OUTPUT0", "OUTPUT2"], "outputs")
-        same(result.as_numpy("OUTPUT2"), checks.values("BYTES"), "OUTPUT2")
+    result = client.infer("identity-multi", inputs)
+    for i, kind in enumerate(kinds):
+        same(result.as_numpy(f"OUTPUT{i}"), checks.values(kind), f"OUTPUT{i}")
+    asked = [triton.InferRequestedOutput("OUTPUT2"), triton.InferRequestedOutput("OUTPUT0")]
+    result = client.infer("identity-multi", inputs, outputs=asked)
+    equal(sorted(o.name for o in result.get_response().outputs), ["OUTPUT0", "OUTPUT2"], "outputs")
+    same(result.as_numpy("OUTPUT2"), checks.values("BYTES"), "OUTPUT2")
 
 
-@check(CLIENT)
-def request_id_and_version(server: Server) -> None:
+@case
+def request_id_and_version(client: triton.InferenceServerClient) -> None:
     """The caller's id comes back, and a pinned version is the one that answers."""
-    with connect(server) as client:
-        version = client.get_model_metadata("identity-fp32").versions[0]
-        told = client.infer("identity-fp32", [tensor("INPUT0", checks.values("FP32"))], model_version=version,
-                            request_id="order 66").get_response()
-        equal((told.id, told.model_name, told.model_version), ("order 66", "identity-fp32", version), "answer")
+    version = client.get_model_metadata("identity-fp32").versions[0]
+    told = client.infer("identity-fp32", [tensor("INPUT0", checks.values("FP32"))], model_version=version,
+                        request_id="order 66").get_response()
+    equal((told.id, told.model_name, told.model_version), ("order 66", "identity-fp32", version), "answer")
 
 
 @check(CLIENT)
@@ -179,34 +188,32 @@ def version_metadata(server: Server) -> None:
     expect(told.get("x-sluice-variant") in ("stable", "canary"), str(told))
 
 
-@check(CLIENT)
-def unknown_names(server: Server) -> None:
+@case
+def unknown_names(client: triton.InferenceServerClient) -> None:
     """NOT_FOUND for models and versions that are not there, in every call."""
     value = [tensor("INPUT0", checks.values("FP32"))]
-    with connect(server) as client:
-        for call in (lambda: client.infer("no-such-model", value),
-                     lambda: client.get_model_metadata("no-such-model"),
-                     lambda: client.get_model_config("no-such-model"),
-                     lambda: client.get_inference_statistics("no-such-model")):
-            refused(call, "NOT_FOUND", "no-such-model")
-        refused(lambda: client.infer("identity-fp32", value, model_version="v999"), "NOT_FOUND", "v999")
+    for call in (lambda: client.infer("no-such-model", value),
+                 lambda: client.get_model_metadata("no-such-model"),
+                 lambda: client.get_model_config("no-such-model"),
+                 lambda: client.get_inference_statistics("no-such-model")):
+        refused(call, "NOT_FOUND", "no-such-model")
+    refused(lambda: client.infer("identity-fp32", value, model_version="v999"), "NOT_FOUND", "v999")
 
 
-@check(CLIENT)
-def wrong_tensors(server: Server) -> None:
+@case
+def wrong_tensors(client: triton.InferenceServerClient) -> None:
     """INVALID_ARGUMENT naming the tensor, for the ways in which tensors can be wrong."""
     value, one = checks.values("FP32"), np.ones((1, 9), np.float32)
-    with connect(server) as client:
-        for call, word in (
-            (lambda: client.infer("identity-fp32", [tensor("INPUT0", value.astype(np.float64))]), "INPUT0"),
-            (lambda: client.infer(FRAUD, [tensor("features", one[:, :8])]), "features"),
-            (lambda: client.infer(FRAUD, [tensor("features", one.reshape(1, 1, 9))]), "features"),
-            (lambda: client.infer(FRAUD, [tensor("feature", one)]), "feature"),
-            (lambda: client.infer("identity-multi", [tensor("INPUT0", value)]), "INPUT1"),
-            (lambda: client.infer("identity-fp32", [tensor("INPUT0", value)],
-                                  outputs=[triton.InferRequestedOutput("OUTPUT7")]), "OUTPUT7"),
-        ):
-            refused(call, "INVALID_ARGUMENT", word)
+    for call, word in (
+        (lambda: client.infer("identity-fp32", [tensor("INPUT0", value.astype(np.float64))]), "INPUT0"),
+        (lambda: client.infer(FRAUD, [tensor("features", one[:, :8])]), "features"),
+        (lambda: client.infer(FRAUD, [tensor("features", one.reshape(1, 1, 9))]), "features"),
+        (lambda: client.infer(FRAUD, [tensor("feature", one)]), "feature"),
+        (lambda: client.infer("identity-multi", [tensor("INPUT0", value)]), "INPUT1"),
+        (lambda: client.infer("identity-fp32", [tensor("INPUT0", value)],
+                              outputs=[triton.InferRequestedOutput("OUTPUT7")]), "OUTPUT7"),
+    ):
+        refused(call, "INVALID_ARGUMENT", word)
 
 
 @check(CLIENT)
@@ -226,29 +233,24 @@ def wrong_contents(server: Server) -> None:
         raise AssertionError(f"{len(contents)} raw and {len(typed_values)} typed values passed for 4 of FP32")
 
 
-@check(CLIENT)
-def compression(server: Server) -> None:
-    """gzip is served; deflate is served or refused as unimplemented, and breaks nothing."""
+@case
+def compression(client: triton.InferenceServerClient) -> None:
+    """gzip is served; deflate is refused as unimplemented, and breaks nothing."""
     value = np.arange(40_000, dtype=np.float32).reshape(4, -1)
-    with connect(server) as client:
-        result = client.infer("identity-fp32", [tensor("INPUT0", value)], compression_algorithm="gzip")
-        same(result.as_numpy("OUTPUT0"), value, "OUTPUT0")
-        try:
-            result = client.infer("identity-fp32", [tensor("INPUT0", value)], compression_algorithm="deflate")
-            same(result.as_numpy("OUTPUT0"), value, "OUTPUT0")
-        except InferenceServerException as error:
-            equal(error.status(), "StatusCode.UNIMPLEMENTED", f"status of {error}")
-        expect(client.is_server_ready(), "the server is not ready any more")
+    result = client.infer("identity-fp32", [tensor("INPUT0", value)], compression_algorithm="gzip")
+    same(result.as_numpy("OUTPUT0"), value, "OUTPUT0")
+    refused(lambda: client.infer("identity-fp32", [tensor("INPUT0", value)], compression_algorithm="deflate"),
+            "UNIMPLEMENTED", "")
+    expect(client.is_server_ready(), "the server is not ready any more")
 
 
-@check(CLIENT)
-def timeouts(server: Server) -> None:
+@case
+def timeouts(client: triton.InferenceServerClient) -> None:
     """DEADLINE_EXCEEDED for the request's own timeout, in microseconds; a long one changes nothing."""
     value = [tensor("INPUT0", checks.values("FP32"))]
-    with connect(server) as client:
-        refused(lambda: client.infer("identity-fp32", value, timeout=1), "DEADLINE_EXCEEDED", "")
-        result = client.infer("identity-fp32", value, timeout=20_000_000, client_timeout=checks.SECONDS)
-        same(result.as_numpy("OUTPUT0"), checks.values("FP32"), "OUTPUT0")
+    refused(lambda: client.infer("identity-fp32", value, timeout=1), "DEADLINE_EXCEEDED", "")
+    result = client.infer("identity-fp32", value, timeout=20_000_000, client_timeout=checks.SECONDS)
+    same(result.as_numpy("OUTPUT0"), checks.values("FP32"), "OUTPUT0")
 
 
 @check(CLIENT)
@@ -287,17 +289,16 @@ def stream(server: Server) -> None:
         client.stop_stream()
 
 
-@check(CLIENT)
-def golden_answers(server: Server) -> None:
+@case
+def golden_answers(client: triton.InferenceServerClient) -> None:
     """The trained models answer as ONNX Runtime does."""
-    with connect(server) as client:
-        for model in (FRAUD, FILMS):
-            version = client.get_model_metadata(model).versions[0]
-            for golden in checks.goldens(model, version):
-                inputs = [tensor(i["name"], checks.array(i)) for i in golden["request"]["inputs"]]
-                result = client.infer(model, inputs, model_version=version)
-                for output in golden["response"]["outputs"]:
-                    checks.close(result.as_numpy(output["name"]), golden, output)
+    for model in (FRAUD, FILMS):
+        version = client.get_model_metadata(model).versions[0]
+        for golden in checks.goldens(model, version):
+            inputs = [tensor(i["name"], checks.array(i)) for i in golden["request"]["inputs"]]
+            result = client.infer(model, inputs, model_version=version)
+            for output in golden["response"]["outputs"]:
+                checks.close(result.as_numpy(output["name"]), golden, output)
 
 
 @contextmanager

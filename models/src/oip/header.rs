@@ -34,10 +34,7 @@ impl Header {
             let known = Datatype::ALL.map(Datatype::name).join(", ");
             return Err(format!("{what} '{name}': datatype '{}' is not one of {known}", shown(datatype)));
         };
-        if shape.len() > limits.rank {
-            let rank = shape.len();
-            return Err(format!("{what} '{name}': shape has {rank} dimensions, over the limit of {}", limits.rank));
-        }
+        rank_within(what, &name, shape.len(), limits)?;
         let dims = shape.iter().enumerate().map(|(axis, dim)| {
             usize::try_from(*dim).map_err(|_| format!("{what} '{name}': dimension {axis} of its shape is {dim}"))
         });
@@ -60,4 +57,12 @@ impl Header {
         let tensor = tensor.map_err(|error| format!("{} '{}': {error}", self.what, shown(name)))?;
         Ok(NamedTensor { name: Arc::from(name), tensor })
     }
+}
+
+/// Refuses more dimensions than `limits` has; `name` as an error may repeat it.
+pub(super) fn rank_within(what: &str, name: &str, rank: usize, limits: Limits) -> Result<(), String> {
+    if rank <= limits.rank {
+        return Ok(());
+    }
+    Err(format!("{what} '{name}': shape has {rank} dimensions, over the limit of {}", limits.rank))
 }

@@ -12,10 +12,11 @@ mod problems;
 mod reply;
 mod request;
 mod tensor;
+mod wire;
 
 pub use elements::{Element, Elements};
 pub use header::{Header, NAME_MAX};
-pub use problems::{Invalid, Problems, shown, tensor_count, unique};
+pub use problems::{Invalid, Problems, shown, tensor_count, too_many, unique};
 pub use reply::{Encoded, Reply, encode};
 pub use request::{BinaryOutputs, Decoded, decode};
 pub use tensor::TensorJson;
@@ -41,9 +42,14 @@ pub struct Limits {
     pub rank: usize,
 }
 
+impl Limits {
+    /// The defaults.
+    pub const DEFAULT: Self = Self { tensors: 256, rank: 16 };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { tensors: 256, rank: 16 }
+        Self::DEFAULT
     }
 }
 

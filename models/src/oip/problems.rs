@@ -33,15 +33,18 @@ impl Problems {
     /// # Errors
     /// Everything that was wrong, in one text.
     pub fn finish<T>(self, value: T) -> Result<T, Invalid> {
-        if self.0.is_empty() {
-            return Ok(value);
-        }
+        if self.0.is_empty() { Ok(value) } else { Err(Invalid(self.text())) }
+    }
+
+    /// The first of them, and how many more there are.
+    #[must_use]
+    pub fn text(&self) -> String {
         let more = self.0.len().saturating_sub(Self::TOLD_MAX);
         let mut told = self.0[..self.0.len() - more].join("; ");
         if more > 0 {
             told.push_str(&format!("; and {more} more"));
         }
-        Err(Invalid(told))
+        told
     }
 }
 
@@ -58,12 +61,15 @@ pub fn shown(text: &str) -> String {
 /// Refuses more tensors than `limits` has; `what` is `inputs` or `outputs`.
 ///
 /// # Errors
-/// How many there are, and the limit.
+/// The limit.
 pub fn tensor_count(what: &str, count: usize, limits: Limits) -> Result<(), Invalid> {
-    if count <= limits.tensors {
-        return Ok(());
-    }
-    Err(Invalid(format!("the request has {count} {what}, over the limit of {}", limits.tensors)))
+    if count <= limits.tensors { Ok(()) } else { Err(too_many(what, limits.tensors)) }
+}
+
+/// The refusal of a list of more than `limit`, which is not read to its end; `what` is in it, such as `inputs`.
+#[must_use]
+pub fn too_many(what: &str, limit: usize) -> Invalid {
+    Invalid(format!("the request has more {what} than the limit of {limit}"))
 }
 
 /// Adds a problem for each name that occurs again; `what` is `input` or `output`.

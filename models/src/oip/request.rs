@@ -5,13 +5,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Deserialize;
 
-use super::tensor::{Binary, Parameters};
-use super::{
-    HEADER_LENGTH, Invalid, Limits, NO_CLASSIFICATION, NO_SHARED_MEMORY, Problems, TensorJson, shown, tensor_count,
-    unique,
-};
+use super::tensor::Binary;
+use super::wire::{self, OutputJson};
+use super::{HEADER_LENGTH, Invalid, Limits, NO_CLASSIFICATION, NO_SHARED_MEMORY, Problems, shown, unique};
 use crate::tensor::NamedTensor;
 
 /// A decoded infer request, less what path and headers say.
@@ -39,36 +36,11 @@ pub struct BinaryOutputs {
 }
 
 impl BinaryOutputs {
-    pub(super) fn has(&self, output: &str) -> bool {
+    /// Whether `output` is.
+    #[must_use]
+    pub fn has(&self, output: &str) -> bool {
         self.named.get(output).copied().unwrap_or(self.default)
     }
-}
-
-#[derive(Deserialize)]
-struct RequestJson<'a> {
-    #[serde(default)]
-    id: String,
-    #[serde(default)]
-    parameters: RequestParameters,
-    #[serde(borrow, default)]
-    inputs: Vec<TensorJson<'a>>,
-    #[serde(default)]
-    outputs: Vec<OutputJson>,
-}
-
-#[derive(Deserialize, Default)]
-struct RequestParameters {
-    timeout: Option<u64>,
-    #[serde(default)]
-    binary_data_output: bool,
-}
-
-#[derive(Deserialize)]
-struct OutputJson {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    parameters: Parameters,
 }
 
 /// Decodes `body`, of which the first `header_length` bytes are JSON (all of it where there is no such header).
@@ -81,11 +53,7 @@ pub fn decode(body: &Bytes, header_length: Option<usize>, limits: Limits) -> Res
         let have = body.len();
         return Err(Invalid(format!("{HEADER_LENGTH} is {json_length}, but the body has only {have} bytes")));
     };
-    let wire: RequestJson<'_> = serde_json::from_slice(text)
-        .map_err(|error| Invalid(format!("the body is not the JSON of an infer request: {error}")))?;
-    tensor_count("inputs", wire.inputs.len(), limits)?;
-    tensor_count("outputs", wire.outputs.len(), limits)?;
-
+    let wire = wire::read(text, limits)?;
     let mut problems = Problems::default();
     unique("input", wire.inputs.iter().map(|input| &*input.name), &mut problems);
     unique("output", wire.outputs.iter().map(|output| &*output.name), &mut problems);

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::header::rank_within;
+use super::wire::Shape;
 use super::{HEADER_LENGTH, Header, Limits, NO_SHARED_MEMORY, json, shown};
 use crate::tensor::NamedTensor;
 
@@ -18,7 +20,7 @@ pub struct TensorJson<'a> {
     pub name: Cow<'a, str>,
     #[serde(borrow, default)]
     datatype: Cow<'a, str>,
-    shape: Option<Vec<i64>>,
+    shape: Option<Shape>,
     #[serde(default)]
     parameters: Parameters,
     #[serde(borrow)]
@@ -64,7 +66,8 @@ impl TensorJson<'_> {
     fn with_bytes(&self, what: &'static str, raw: Option<Bytes>, limits: Limits) -> Result<NamedTensor, String> {
         let name = shown(&self.name);
         let Some(shape) = &self.shape else { return Err(format!("{what} '{name}' has no shape")) };
-        let header = Header::new(what, &self.name, &self.datatype, shape, limits)?;
+        rank_within(what, &name, shape.rank, limits)?;
+        let header = Header::new(what, &self.name, &self.datatype, &shape.dims, limits)?;
         match (raw, self.data) {
             (Some(raw), None) => header.raw(&self.name, raw),
             (None, Some(data)) => {

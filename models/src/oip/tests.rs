@@ -52,6 +52,24 @@ fn a_huge_claim_takes_no_memory() {
 }
 
 #[test]
+fn lists_are_not_read_past_their_limits() {
+    let limits = Limits { tensors: 2, ..Limits::default() };
+    let refusal = |text: &'static str| decode(&Bytes::from_static(text.as_bytes()), None, limits).unwrap_err().0;
+    for what in ["inputs", "outputs"] {
+        let text = format!(r#"{{"{what}":[{{}},{{}},{{}},what follows is not looked at"#);
+        let error = decode(&Bytes::from(text), None, limits).unwrap_err().0;
+        assert_eq!(error, format!("the request has more {what} than the limit of 2"));
+    }
+    assert!(refusal(r#"{"inputs":[],"inputs":[]}"#).contains("duplicate field `inputs`"));
+    assert!(refusal(r#"[]"#).contains("expected an object with inputs"));
+    assert!(refusal(r#"{"inputs":[],"more":{"x":[1]},"id":7}"#).contains("invalid type: integer `7`"));
+    let shape: wire::Shape = serde_json::from_str(&format!("[{}0]", "0,".repeat(99_999))).unwrap();
+    assert_eq!((shape.dims.len(), shape.rank), (64, 100_000));
+    let long = tensor(&format!(r#"{{"name": "x", "datatype": "FP32", "shape": [{}0]}}"#, "0,".repeat(99_999)));
+    assert_eq!(long.unwrap_err(), "input 'x': shape has 100000 dimensions, over the limit of 16");
+}
+
+#[test]
 fn a_tensor_that_must_be_json_says_so() {
     let file = |rest: &str| {
         let text = format!(r#"{{"name": "y", "datatype": "FP16", "shape": [1]{rest}}}"#);

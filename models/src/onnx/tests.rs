@@ -8,7 +8,7 @@ use candle_core::Device;
 use super::proto::tensor_proto::DataType;
 use super::testing::{Attr, TestGraph, f32s, float_tensor, i64s};
 use crate::model::load;
-use crate::tensor::{Datatype, NamedTensor};
+use crate::tensor::{Datatype, NamedTensor, Tensor};
 
 /// Runs one node of F32 operands that are all model inputs, and compares its only output, whatever its datatype.
 #[track_caller]
@@ -108,6 +108,33 @@ fn softmax_changed_at_opset_13() {
     );
 }
 
+/// Only an axis counted from the start may be the rank: before opset 13 -1 was the last axis too.
+#[test]
+fn negative_axes_count_from_the_last() {
+    let x = [f32s("x", &[2, 3], &[1.0, 2.0, 3.0, 3.0, 2.0, 1.0])];
+    let (low, mid, high) = (0.090_030_57, 0.244_728_47, 0.665_240_96);
+    for opset in [11, 12, 13] {
+        let axis = vec![("axis", Attr::I(-1))];
+        check(opset, "Softmax", axis, &x, &[2, 3], &[low, mid, high, high, mid, low]);
+    }
+    let all: f64 = [1.0_f64, 2.0, 3.0, 3.0, 2.0, 1.0].iter().map(|v| v.exp()).sum();
+    let flat = [1.0_f64, 2.0, 3.0, 3.0, 2.0, 1.0].map(|v| v.exp() / all);
+    check(12, "Softmax", vec![("axis", Attr::I(-2))], &x, &[2, 3], &flat);
+    check(12, "Softmax", vec![("axis", Attr::I(2))], &x, &[2, 3], &[1.0; 6]);
+    let x = [f32s("x", &[2, 1, 2], &[1.0, 2.0, 3.0, 4.0])];
+    for (axis, shape) in [(-1, [2, 2]), (-3, [1, 4]), (1, [2, 2]), (3, [4, 1])] {
+        check(17, "Flatten", vec![("axis", Attr::I(axis))], &x, &shape, &[1.0, 2.0, 3.0, 4.0]);
+    }
+    for axis in [-4, 4] {
+        let graph = TestGraph::new(17)
+            .input("x", DataType::Float, &[2, 1, 2])
+            .node("Flatten", &["x"], &["out"], vec![("axis", Attr::I(axis))])
+            .output("out", DataType::Float, &[-1, -1]);
+        let error = load(&graph.files(), &Device::Cpu).unwrap_err().to_string();
+        assert!(error.contains(&format!("axis {axis} of a tensor of rank 3")), "{error}");
+    }
+}
+
 #[test]
 fn arithmetic_broadcasts() {
     let a = f32s("a", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
@@ -199,6 +226,40 @@ fn reductions() {
     let ties = [f32s("x", &[2, 3], &[1.0, 1.0, 0.0, 0.0, 2.0, 2.0])];
     check(13, "ArgMax", vec![("axis", Attr::I(1))], &ties, &[2, 1], &[0.0, 1.0]);
     check(13, "ArgMax", vec![("axis", Attr::I(1)), ("keepdims", Attr::I(0))], &ties, &[2], &[0.0, 1.0]);
+}
+
+#[test]
+fn extremes_do_not_hide_nan() {
+    let nan = f64::NAN;
+    let x = [f32s("x", &[2, 2, 2], &[f32::NAN, 1.0, 2.0, 3.0, 5.0, 4.0, 7.0, 6.0])];
+    let along = |axes: &[i64]| vec![("axes", Attr::Is(axes.to_vec())), ("keepdims", Attr::I(0))];
+    check(13, "ReduceMax", along(&[1]), &x, &[2, 2], &[nan, 3.0, 7.0, 6.0]);
+    check(13, "ReduceMin", along(&[2]), &x, &[2, 2], &[nan, 2.0, 4.0, 6.0]);
+    check(13, "ReduceMax", along(&[0, 2]), &x, &[2], &[nan, 7.0]);
+    let graph = TestGraph::new(13)
+        .input("x", DataType::Float, &[-1, 2])
+        .node("ArgMax", &["x"], &["out"], vec![("axis", Attr::I(1))])
+        .output("out", DataType::Int64, &[-1, 1]);
+    let model = load(&graph.files(), &Device::Cpu).unwrap();
+    let error = model.run(&[f32s("x", &[2, 2], &[1.0, 2.0, f32::NAN, 0.0])]).unwrap_err();
+    assert!(error.to_string().ends_with("NaN has no largest element") && error.is_non_finite(), "{error}");
+}
+
+#[test]
+fn a_number_beyond_the_engine_is_the_callers() {
+    let graph = TestGraph::new(13)
+        .input("x", DataType::Uint64, &[-1, 1])
+        .node("Add", &["x", "x"], &["out"], vec![])
+        .output("out", DataType::Uint64, &[-1, 1]);
+    let model = load(&graph.files(), &Device::Cpu).unwrap();
+    let number = |number: u64| {
+        let tensor = Tensor::new(Datatype::Uint64, vec![1, 1], Bytes::copy_from_slice(&number.to_le_bytes()));
+        [NamedTensor { name: "x".into(), tensor: tensor.unwrap() }]
+    };
+    assert_eq!(model.run(&number(1 << 40)).unwrap()[0].tensor.data()[..], (1_u64 << 41).to_le_bytes());
+    let error = model.run(&number(1 << 63)).unwrap_err();
+    assert_eq!(error.to_string(), "input 'x': a UINT64 over 2^63 - 1 cannot be computed with");
+    assert!(error.is_callers());
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl Plan {
         }
         for (step, last_reads) in self.steps.iter().zip(&self.last_reads) {
             let args: Vec<Option<&Value>> = step.args.iter().map(|arg| self.value(*arg, &values)).collect();
-            let out = step.op.run(&args, &self.device).map_err(|error| failed(step, error))?;
+            let out = step.op.run(&args, &self.device).map_err(|error| self.failed(step, error))?;
             observer.step(&step.op, &args, &out, || live_bytes(&values) + out.bytes());
             values[step.output] = Some(out);
             for slot in last_reads {
@@ -149,6 +149,17 @@ impl Plan {
             Arg::Constant(index) => self.constants.get(index),
             Arg::Slot(slot) => values.get(slot)?.as_ref(),
             Arg::Absent => None,
+        }
+    }
+
+    fn failed(&self, step: &Step, error: OpError) -> RunError {
+        let uploaded = || self.inputs.iter().find(|input| step.args.contains(&Arg::Slot(input.slot)));
+        match (error, &step.indexed_by) {
+            (OpError::Index { index, size }, Some(input)) => RunError::Index { input: input.clone(), index, size },
+            (problem @ OpError::Unsigned, _) if let Some(input) = uploaded() => {
+                RunError::Number { input: input.name.clone(), problem }
+            }
+            (source, _) => RunError::Step { step: step.name.clone(), op: step.op.name(), source },
         }
     }
 
@@ -201,13 +212,6 @@ fn is_shape(tensor: &candle_core::Tensor) -> bool {
 
 fn live_bytes(values: &[Option<Value>]) -> u64 {
     values.iter().flatten().map(Value::bytes).sum()
-}
-
-fn failed(step: &Step, error: OpError) -> RunError {
-    match (error, &step.indexed_by) {
-        (OpError::Index { index, size }, Some(input)) => RunError::Index { input: input.clone(), index, size },
-        (source, _) => RunError::Step { step: step.name.clone(), op: step.op.name(), source },
-    }
 }
 
 fn last_reads(builder: &Builder, outputs: &[Arg]) -> Vec<Vec<usize>> {

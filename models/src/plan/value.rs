@@ -148,7 +148,7 @@ fn upload(tensor: &Tensor, device: &Device) -> Result<Option<candle_core::Tensor
         Datatype::Uint64 => {
             let (elements, _) = data.as_chunks::<8>();
             let values: Result<Vec<i64>, _> = elements.iter().map(|e| i64::try_from(u64::from_le_bytes(*e))).collect();
-            let values = values.map_err(|_| OpError::Value("a UINT64 over 2^63 - 1 cannot be computed with"))?;
+            let values = values.map_err(|_| OpError::Unsigned)?;
             candle_core::Tensor::from_vec(values, shape, device)?
         }
         Datatype::Fp16 => convert!(f16, f32, f16::to_f32),

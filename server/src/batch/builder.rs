@@ -41,6 +41,17 @@ pub struct Full {
     pub rows_waiting: usize,
 }
 
+/// When a batch may be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// At once.
+    Now,
+    /// When its oldest request has waited long enough, unless more come first.
+    At(Instant),
+    /// Nothing waits.
+    Never,
+}
+
 /// What to do now.
 #[derive(Debug)]
 pub enum Cut<T> {
@@ -100,13 +111,19 @@ impl<T> Builder<T> {
     /// The next batch. The oldest request is always in it; younger ones join while their shape agrees and their rows
     /// fit. One of another shape keeps its place and leads a later batch, so no shape starves.
     pub fn cut(&mut self, now: Instant, alive: impl Fn(&T) -> bool) -> Cut<T> {
-        self.drop_dead(now, alive);
-        let Some(oldest) = self.waiting.front() else { return Cut::Empty };
-        let ripe = oldest.arrived + self.limits.delay_max;
-        if now < ripe && self.rows < self.limits.batch_rows_max {
-            return Cut::Wait(ripe);
+        match (self.due(now, alive), self.waiting.front()) {
+            (Due::Now, Some(oldest)) => Cut::Batch(self.take(oldest.shape_key)),
+            (Due::At(ripe), _) => Cut::Wait(ripe),
+            (Due::Now | Due::Never, _) => Cut::Empty,
         }
-        Cut::Batch(self.take(oldest.shape_key))
+    }
+
+    /// When the next batch may be cut.
+    pub fn due(&mut self, now: Instant, alive: impl Fn(&T) -> bool) -> Due {
+        self.drop_dead(now, alive);
+        let Some(oldest) = self.waiting.front() else { return Due::Never };
+        let ripe = oldest.arrived + self.limits.delay_max;
+        if now < ripe && self.rows < self.limits.batch_rows_max { Due::At(ripe) } else { Due::Now }
     }
 
     fn take(&mut self, shape_key: u64) -> Vec<Pending<T>> {

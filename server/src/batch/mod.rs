@@ -6,5 +6,5 @@
 pub mod builder;
 pub mod worker;
 
-pub use builder::{Builder, Cut, Full, Limits, Pending};
+pub use builder::{Builder, Cut, Due, Full, Limits, Pending};
 pub use worker::{Answer, BatchError, Queue, Work};

@@ -1,5 +1,8 @@
 //! Moves requests from a version's queue to its device and the answers back.
 //!
+//! A batch is cut on the device's thread, when its turn has come: until then more requests may join it, and those whose
+//! callers leave are not computed.
+//!
 //! One task per version. It ends when the [`Queue`] is dropped, which happens when the last request and the last route
 //! of its version are gone: draining is ownership, not counting.
 
@@ -8,10 +11,11 @@ use std::time::Duration;
 
 use models::{NamedTensor, Tensor};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::builder::{Builder, Cut, Full, Limits, Pending};
+use super::builder::{Builder, Cut, Due, Full, Limits, Pending};
 use crate::device::{Executable, ExecuteError};
 use crate::telemetry::VersionMetrics;
 
@@ -54,6 +58,10 @@ struct Shared {
 }
 
 impl Shared {
+    fn due(&self) -> Due {
+        self.builder.lock().due(Instant::now(), |work| !work.reply.is_closed())
+    }
+
     fn cut(&self) -> Cut<Work> {
         let mut builder = self.builder.lock();
         let cut = builder.cut(Instant::now(), |work| !work.reply.is_closed());
@@ -107,10 +115,10 @@ impl Queue {
 
 async fn work(shared: Arc<Shared>) {
     loop {
-        match shared.cut() {
-            Cut::Batch(batch) => run_batch(&shared, batch).await,
-            Cut::Empty => shared.wake.notified().await,
-            Cut::Wait(until) => {
+        match shared.due() {
+            Due::Now => run_next(&shared).await,
+            Due::Never => shared.wake.notified().await,
+            Due::At(until) => {
                 tokio::select! {
                     () = shared.wake.notified() => {}
                     () = tokio::time::sleep_until(until) => {}
@@ -120,32 +128,67 @@ async fn work(shared: Arc<Shared>) {
     }
 }
 
-async fn run_batch(shared: &Shared, batch: Vec<Pending<Work>>) {
-    let cut_at = Instant::now();
-    let rows: Vec<usize> = batch.iter().map(|pending| pending.rows).collect();
-    let result = match join(&batch) {
-        Ok(inputs) => {
-            let joined_at = Instant::now();
-            let outputs = shared.executable.run(inputs).await;
-            shared.metrics.batch(rows.iter().sum(), joined_at - cut_at, joined_at.elapsed());
-            outputs.and_then(|outputs| split(&outputs, &rows))
+/// Waits for the device, cuts a batch there and runs it.
+async fn run_next(shared: &Arc<Shared>) {
+    let (there, runtime) = (Arc::clone(shared), Handle::current());
+    let ran = shared.executable.on_device(move || {
+        // The device's thread keeps the runtime's time.
+        let _time = runtime.enter();
+        match there.cut() {
+            Cut::Batch(batch) => run_batch(&there, batch),
+            // Everyone has left.
+            Cut::Empty | Cut::Wait(_) => Ran::Answered,
         }
-        Err(error) => Err(error),
-    };
-    match result {
-        Ok(shares) => reply(batch, shares, cut_at),
-        Err(error) if batch.len() == 1 => fail(batch, &error),
-        // One request's values may have failed the whole batch: each gets its own verdict.
-        Err(_) => Box::pin(run_singly(shared, batch)).await,
+    });
+    match ran.await {
+        Ok(Ran::Answered) => {}
+        Ok(Ran::Failed(batch)) => run_singly(shared, batch).await,
+        Err(error) => {
+            if let Cut::Batch(batch) = shared.cut() {
+                fail(batch, &error);
+            }
+        }
     }
 }
 
-async fn run_singly(shared: &Shared, batch: Vec<Pending<Work>>) {
+/// What came of a batch.
+enum Ran {
+    /// Every caller knows.
+    Answered,
+    /// One request's values may have failed the whole batch: each is to have its own verdict.
+    Failed(Vec<Pending<Work>>),
+}
+
+fn run_batch(shared: &Shared, batch: Vec<Pending<Work>>) -> Ran {
+    let cut_at = Instant::now();
+    let rows: Vec<usize> = batch.iter().map(|pending| pending.rows).collect();
+    let result = join(&batch).and_then(|inputs| {
+        let joined_at = Instant::now();
+        let outputs = shared.executable.run_inline(&inputs);
+        shared.metrics.batch(rows.iter().sum(), joined_at - cut_at, joined_at.elapsed());
+        split(&outputs?, &rows)
+    });
+    match result {
+        Ok(shares) => reply(batch, shares, cut_at),
+        Err(error) if batch.len() == 1 => fail(batch, &error),
+        Err(_) => return Ran::Failed(batch),
+    }
+    Ran::Answered
+}
+
+/// Each in a turn of its own, so that other models are served between them.
+async fn run_singly(shared: &Arc<Shared>, batch: Vec<Pending<Work>>) {
     for pending in batch {
-        // Each waits for those before it, so its caller may have given up meanwhile.
-        if pending.deadline > Instant::now() && !pending.work.reply.is_closed() {
-            Box::pin(run_batch(shared, vec![pending])).await;
-        }
+        let (there, runtime) = (Arc::clone(shared), Handle::current());
+        let ran = shared.executable.on_device(move || {
+            let _time = runtime.enter();
+            // Each waits for those before it, so its caller may have given up meanwhile.
+            if pending.deadline > Instant::now() && !pending.work.reply.is_closed() {
+                run_batch(&there, vec![pending]);
+            }
+        });
+        // Without a device nobody is left to answer: callers see that their request was dropped.
+        let _gone = ran.await;
     }
 }
 

@@ -1,10 +1,10 @@
 //! The access log: one structured event of target `access` for one request in every N, and for failed ones.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::infer::PerSecond;
 
 /// Failed requests logged in one second, beside the sample: callers that fail all the time must not fill a disk.
 const FAILED_PER_SECOND: u32 = 100;
@@ -14,9 +14,7 @@ const FAILED_PER_SECOND: u32 = 100;
 pub struct AccessLog {
     every: u32,
     seen: AtomicU32,
-    started: Instant,
-    /// A second since `started` in the upper half, and the failures logged in it.
-    failed: AtomicU64,
+    failed: PerSecond,
 }
 
 /// One request, as the log tells it.
@@ -24,7 +22,7 @@ pub struct AccessLog {
 pub struct Access<'a> {
     /// `http`, `grpc` or `grpc-stream`.
     pub protocol: &'static str,
-    /// The request's id; empty where a gRPC caller sent none.
+    /// The request's id.
     pub request_id: &'a str,
     /// Model as asked.
     pub model: &'a str,
@@ -50,7 +48,7 @@ impl AccessLog {
     /// Logs one request in every `every`; 0 logs failed ones only.
     #[must_use]
     pub fn one_in(every: u32) -> Self {
-        Self { every, seen: AtomicU32::new(0), started: Instant::now(), failed: AtomicU64::new(0) }
+        Self { every, seen: AtomicU32::new(0), failed: PerSecond::new(FAILED_PER_SECOND) }
     }
 
     /// Whether this request is in the sample: asked once for each request.
@@ -62,19 +60,7 @@ impl AccessLog {
     /// Whether this failed request, which is not in the sample, is logged all the same.
     #[must_use]
     pub fn wants_failed(&self) -> bool {
-        tracing::enabled!(target: "access", tracing::Level::INFO) && self.admits(self.started.elapsed().as_secs())
-    }
-
-    fn admits(&self, second: u64) -> bool {
-        let next = |state: u64| {
-            let (then, count) = (state >> 32, state & u64::from(u32::MAX));
-            match then == second {
-                true if count >= u64::from(FAILED_PER_SECOND) => None,
-                true => Some(state + 1),
-                false => Some(second << 32 | 1),
-            }
-        };
-        self.failed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+        tracing::enabled!(target: "access", tracing::Level::INFO) && self.failed.admits()
     }
 
     fn picks(&self) -> bool {
@@ -106,13 +92,6 @@ pub fn write(access: &Access<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn failures_are_logged_up_to_a_rate() {
-        let log = AccessLog::one_in(0);
-        let admitted = |second| (0..250).filter(|_| log.admits(second)).count();
-        assert_eq!([admitted(0), admitted(0), admitted(1), admitted(7)], [100, 0, 100, 100]);
-    }
 
     #[test]
     fn one_in_n_is_picked() {

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod budget;
 pub mod convert;
 pub mod grpc;
 pub mod http;
@@ -27,6 +28,7 @@ use crate::catalog::Catalog;
 use crate::infer::Inference;
 
 pub use access::AccessLog;
+pub use budget::Budget;
 
 /// Response header and metadata key: the version that answered.
 pub const VERSION_HEADER: &str = "x-sluice-version";
@@ -85,6 +87,8 @@ pub struct Front {
     pub catalog: Catalog,
     /// How much callers may send.
     pub limits: Limits,
+    /// How much all of them together may have sent.
+    pub budget: Budget,
     /// Which requests are logged.
     pub access: AccessLog,
     /// Cancelled when the process starts to go away: health says so from then on, while everything is still served.
@@ -101,10 +105,37 @@ impl Front {
     }
 }
 
+/// Bytes of the longest error. gRPC clients read 8 to 16 KiB of headers, in which an error's text may take three bytes
+/// for each of its own, and fail with an error of their own over that.
+const ERROR_BYTES_MAX: usize = 4 << 10;
+
+/// `error` as a caller is told it: whatever names and problems it repeats, no longer than clients can take.
+pub(crate) fn told(error: &impl std::fmt::Display) -> String {
+    let mut text = error.to_string();
+    if text.len() > ERROR_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX - '…'.len_utf8()));
+        text.push('…');
+    }
+    text
+}
+
 /// The shorter of two waits, where `None` is no limit.
 pub(crate) fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_cut_between_characters() {
+        assert_eq!(told(&"short"), "short");
+        assert_eq!(told(&"x".repeat(ERROR_BYTES_MAX)).len(), ERROR_BYTES_MAX);
+        let cut = told(&"é".repeat(ERROR_BYTES_MAX));
+        assert!(cut.ends_with("é…") && (ERROR_BYTES_MAX - 1..=ERROR_BYTES_MAX).contains(&cut.len()), "{}", cut.len());
     }
 }

@@ -8,7 +8,11 @@ use ::http::StatusCode;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
+use super::told;
 use crate::infer::InferError;
+
+/// What gRPC's own retry policies read: milliseconds to wait, and never again where it is negative.
+pub(crate) const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// What each protocol answers, and when trying again makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +40,9 @@ pub fn codes(error: &InferError) -> Codes {
             (StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted, Some(*retry_after))
         }
         InferError::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, Code::DeadlineExceeded, None),
-        InferError::Model { .. } | InferError::NonFinite => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, None),
+        InferError::Model { .. } | InferError::NonFinite | InferError::NotInJson { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, None)
+        }
     };
     Codes { http, grpc, retry_after }
 }
@@ -54,11 +60,10 @@ pub fn grpc_status(error: &InferError) -> Status {
     let mut metadata = MetadataMap::new();
     if let Some(wait) = retry_after {
         metadata.insert("retry-after", retry_after_seconds(wait).into());
-        // What gRPC's own retry policies read.
         let pushback_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        metadata.insert("grpc-retry-pushback-ms", pushback_ms.into());
+        metadata.insert(PUSHBACK, pushback_ms.into());
     }
-    Status::with_metadata(grpc, error.to_string(), metadata)
+    Status::with_metadata(grpc, told(error), metadata)
 }
 
 #[cfg(test)]
@@ -81,6 +86,7 @@ mod tests {
             (InferError::DeadlineExceeded, 504, Code::DeadlineExceeded),
             (InferError::Model { reason: "x" }, 500, Code::Internal),
             (InferError::NonFinite, 500, Code::Internal),
+            (InferError::NotInJson { output: "y".into() }, 500, Code::Internal),
         ];
         for (error, http, grpc) in table {
             let codes = codes(&error);

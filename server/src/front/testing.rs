@@ -13,7 +13,7 @@ use models::{Datatype, Dim, NamedTensor, Signature, Tensor, TensorSpec};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{AccessLog, Front, Limits, VARIANT_HEADER};
+use super::{AccessLog, Budget, Front, Limits, VARIANT_HEADER};
 use crate::catalog::{Catalog, DurationStat, ModelView, Statistics, VersionView};
 use crate::infer::{InferError, InferReply, InferRequest, Inference};
 use crate::rollout::{RolloutHandle, Status, VerbError};
@@ -30,6 +30,7 @@ pub(crate) fn front_with(limits: Limits) -> Arc<Front> {
     Front {
         inference,
         catalog,
+        budget: Budget::new(&limits),
         limits,
         access: AccessLog::one_in(1),
         draining: CancellationToken::new(),
@@ -110,9 +111,13 @@ fn answer(catalog: &Catalog, request: InferRequest, headers: &http::HeaderMap) -
     if let Some(names) = request.outputs {
         outputs.retain(|output| names.iter().any(|name| **name == *output.name));
     }
+    if let Some(output) = outputs.iter().find(|output| !request.form.carries(output)) {
+        return Err(InferError::NotInJson { output: Arc::clone(&output.name) });
+    }
     let variant = view.variant.unwrap_or(Variant::Stable);
     let (queued, compute) = (Duration::ZERO, Duration::ZERO);
-    Ok(InferReply { model: view.model, version: view.version, variant, id: request.id, outputs, queued, compute })
+    let (id, form) = (request.id, request.form);
+    Ok(InferReply { model: view.model, version: view.version, variant, id, outputs, form, queued, compute })
 }
 
 fn failure(request: &InferRequest) -> Result<(), InferError> {
@@ -124,6 +129,7 @@ fn failure(request: &InferRequest) -> Result<(), InferError> {
         "going" => InferError::ShuttingDown,
         "broken" => InferError::Model { reason: "the kernel failed" },
         "nan" => InferError::NonFinite,
+        "endless" => InferError::InvalidArgument("é".repeat(1 << 20)),
         "timeout" => InferError::InvalidArgument(format!("{:?}", request.timeout)),
         _ => return Ok(()),
     })

@@ -1,6 +1,7 @@
 //! A request against one version's signature: what is wrong with it, and the form in which that version takes it.
 
 use models::NamedTensor;
+use models::oip::{Problems, shown};
 
 use super::InferError;
 use crate::rollout::Resident;
@@ -45,8 +46,9 @@ pub(super) fn select(outputs: Vec<NamedTensor>, wanted: Option<&[usize]>) -> Vec
 
 fn rows(live: &LiveVersion, inputs: &[NamedTensor]) -> Result<usize, InferError> {
     let rows = live.signature().check(inputs).map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        InferError::InvalidArgument(problems.join("; "))
+        let mut told = Problems::default();
+        problems.iter().for_each(|problem| told.push(problem.to_string()));
+        InferError::InvalidArgument(told.text())
     })?;
     let max = live.rows_max();
     if rows > max {
@@ -70,7 +72,8 @@ fn positions(live: &LiveVersion, wanted: &[String]) -> Result<Vec<usize>, InferE
         outputs.iter().position(|spec| *spec.name == **name).ok_or_else(|| {
             let names: Vec<&str> = outputs.iter().map(|spec| &*spec.name).collect();
             InferError::InvalidArgument(format!(
-                "output '{name}': the model has no such output; it has {}",
+                "output '{}': the model has no such output; it has {}",
+                shown(name),
                 names.join(", ")
             ))
         })

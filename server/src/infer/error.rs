@@ -1,5 +1,6 @@
 //! Why a caller gets no answer: one closed enum, whose codes the front ends map without a wildcard.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::route::Variant;
@@ -56,7 +57,15 @@ pub enum InferError {
         /// What kind of failure, without internals.
         reason: &'static str,
     },
-    /// An output held NaN or Inf.
+    /// Stable's own NaN or Inf, which it may mean, for a caller that asked for JSON.
+    #[error(
+        "output '{output}' holds NaN or infinity, which JSON cannot carry; ask for it with the binary tensor extension"
+    )]
+    NotInJson {
+        /// Which output.
+        output: Arc<str>,
+    },
+    /// An output held NaN or Inf, or would have.
     #[error("the model's outputs held NaN or infinity")]
     NonFinite,
 }
@@ -71,7 +80,7 @@ impl InferError {
             Self::NotReady { .. } | Self::ShuttingDown => Code::Unavailable,
             Self::Overloaded { .. } => Code::Overloaded,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
-            Self::Model { .. } | Self::NonFinite => Code::Internal,
+            Self::Model { .. } | Self::NonFinite | Self::NotInJson { .. } => Code::Internal,
         }
     }
 }

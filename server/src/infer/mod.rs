@@ -1,31 +1,29 @@
 //! The request path, free of protocols. Read [`Inference::infer`] top to bottom.
 
+mod attempt;
 mod check;
 pub mod error;
 pub mod pick;
+pub mod rate;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use models::NamedTensor;
+use models::oip::BinaryOutputs;
+use models::{Datatype, NamedTensor};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use check::Checked;
+use attempt::{Asked, answer};
 pub use error::{Code, InferError};
-use pick::Pick;
+pub use rate::PerSecond;
 
-use crate::batch::{Answer, BatchError};
-use crate::device::ExecuteError;
-use crate::rollout::Resident;
-use crate::rollout::analysis::Outcome;
-use crate::route::{ModelRoutes, Routes, Variant};
+use crate::route::{Routes, Variant};
 use crate::shutdown::Lifecycle;
 use crate::telemetry::Metrics;
-use crate::version::SubmitError;
 
 /// The longest deadline a request may ask for.
 const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
@@ -50,6 +48,31 @@ pub struct InferRequest {
     pub outputs: Option<Vec<String>>,
     /// The caller's patience; `None` takes the model's default.
     pub timeout: Option<Duration>,
+    /// What the answer will be written in.
+    pub form: Form,
+}
+
+/// What an answer is written in, where that limits what it can say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// Bytes, which carry everything.
+    Raw,
+    /// JSON, which has no NaN and no infinity, but for these outputs.
+    Json(BinaryOutputs),
+}
+
+impl Form {
+    /// Whether `output` can be written: some forms cannot say NaN. Datatypes that JSON lacks altogether are no failure of
+    /// the model, and the front end's to refuse.
+    pub(crate) fn carries(&self, output: &NamedTensor) -> bool {
+        match self {
+            Self::Raw => true,
+            Self::Json(binary) => {
+                let in_json = matches!(output.tensor.datatype(), Datatype::Fp32 | Datatype::Fp64);
+                !in_json || binary.has(&output.name) || output.tensor.non_finite() == 0
+            }
+        }
+    }
 }
 
 /// One answer.
@@ -65,6 +88,8 @@ pub struct InferReply {
     pub id: String,
     /// The outputs wanted.
     pub outputs: Vec<NamedTensor>,
+    /// As the request had it.
+    pub form: Form,
     /// Time in the version's queue.
     pub queued: Duration,
     /// Time of its batch on the device.
@@ -92,22 +117,20 @@ struct Parts {
     admission: Semaphore,
     lifecycle: Lifecycle,
     metrics: Arc<Metrics>,
+    /// Lines about failures of models: a version that fails all the time must not fill a disk.
+    failures: PerSecond,
 }
 
-/// What the caller sent, before any version has looked at it.
-struct Asked<'a> {
-    inputs: Vec<NamedTensor>,
-    outputs: Option<&'a [String]>,
-    arrived: Instant,
-    deadline: Instant,
-}
+/// Lines about failures of models in one second.
+const FAILURES_PER_SECOND: u32 = 100;
 
 impl Inference {
     /// At most `concurrent_max` requests are inside at any moment; more are told to come back.
     #[must_use]
     pub fn new(routes: Routes, concurrent_max: usize, lifecycle: Lifecycle, metrics: Arc<Metrics>) -> Self {
         let admission = Semaphore::new(concurrent_max.min(Semaphore::MAX_PERMITS));
-        Self(Arc::new(Path::Real(Parts { routes, admission, lifecycle, metrics })))
+        let failures = PerSecond::new(FAILURES_PER_SECOND);
+        Self(Arc::new(Path::Real(Parts { routes, admission, lifecycle, metrics, failures })))
     }
 
     /// Answers by `script`.
@@ -121,12 +144,17 @@ impl Inference {
         Self(Arc::new(Path::Scripted(Box::new(script))))
     }
 
-    /// Answers one request. `headers` are HTTP headers or gRPC metadata.
-    pub async fn infer(&self, request: InferRequest, headers: &HeaderMap) -> Result<InferReply, InferError> {
+    /// Answers one request. `headers` are HTTP headers or gRPC metadata; `request_id` is what logs and traces call it.
+    pub async fn infer(
+        &self,
+        request: InferRequest,
+        headers: &HeaderMap,
+        request_id: &str,
+    ) -> Result<InferReply, InferError> {
         match &*self.0 {
             Path::Real(parts) => {
-                let span = span(&request, headers);
-                let result = parts.route(request, headers).instrument(span.clone()).await;
+                let span = span(&request, request_id);
+                let result = parts.route(request, headers, request_id).instrument(span.clone()).await;
                 match &result {
                     Ok(reply) => {
                         span.record("version", &*reply.version).record("variant", reply.variant.name());
@@ -146,13 +174,12 @@ impl Inference {
 
 /// A request as a trace shows it. Below the default level, so that it costs nothing where nobody collects traces:
 /// `telemetry::logs` lets its target through to the collector.
-fn span(request: &InferRequest, headers: &HeaderMap) -> Span {
-    let id = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+fn span(request: &InferRequest, request_id: &str) -> Span {
     tracing::debug_span!(
         target: SPAN_TARGET,
         "infer",
         model = request.model,
-        request_id = id.unwrap_or(&request.id),
+        request_id,
         version = Empty,
         variant = Empty,
         code = Empty,
@@ -160,7 +187,12 @@ fn span(request: &InferRequest, headers: &HeaderMap) -> Span {
 }
 
 impl Parts {
-    async fn route(&self, request: InferRequest, headers: &HeaderMap) -> Result<InferReply, InferError> {
+    async fn route(
+        &self,
+        request: InferRequest,
+        headers: &HeaderMap,
+        request_id: &str,
+    ) -> Result<InferReply, InferError> {
         let arrived = Instant::now();
         if self.lifecycle.stopped() {
             return Err(InferError::ShuttingDown);
@@ -170,8 +202,15 @@ impl Parts {
         let routes = routes.ok_or_else(|| InferError::ModelNotFound { model: request.model.clone() })?;
         let pick = pick::pick(&routes, request.version.as_deref(), headers)?;
         let timeout = request.timeout.unwrap_or(routes.timeout_default).min(TIMEOUT_MAX);
-        let outputs = request.outputs.as_deref();
-        let asked = Asked { inputs: request.inputs, outputs, arrived, deadline: arrived + timeout };
+        let asked = Asked {
+            inputs: request.inputs,
+            outputs: request.outputs.as_deref(),
+            form: &request.form,
+            arrived,
+            deadline: arrived + timeout,
+            request_id,
+            failures: &self.failures,
+        };
         let (pick, answer) = answer(&routes, pick, asked).await?;
         Ok(InferReply {
             model: Arc::clone(pick.live.model()),
@@ -179,103 +218,10 @@ impl Parts {
             variant: pick.variant,
             id: request.id,
             outputs: answer.outputs,
+            form: request.form,
             queued: answer.queued,
             compute: answer.compute,
         })
-    }
-}
-
-/// The picked version's answer, or stable's where the canary fails and `onFailure` says so.
-async fn answer(routes: &ModelRoutes, pick: Pick, asked: Asked<'_>) -> Result<(Pick, Answer), InferError> {
-    let Some(stable) = fallback(routes, &pick) else {
-        let answer = attempt(&pick, asked).await?;
-        return Ok((pick, answer));
-    };
-    let again = Asked { inputs: asked.inputs.clone(), ..asked };
-    let error = match attempt(&pick, asked).await {
-        Ok(answer) => return Ok((pick, answer)),
-        Err(InferError::DeadlineExceeded) => return Err(InferError::DeadlineExceeded),
-        Err(error) => error,
-    };
-    let callers = matches!(error, InferError::InvalidArgument(_));
-    match attempt(&stable, Asked { arrived: Instant::now(), ..again }).await {
-        Ok(answer) => {
-            if callers {
-                // It refuses what stable answers, so the caller was right and the canary is not.
-                pick.live.evidence().record(Outcome::ModelError, Duration::ZERO);
-            }
-            Ok((stable, answer))
-        }
-        Err(InferError::InvalidArgument(_)) => Err(error),
-        Err(stables) => Err(stables),
-    }
-}
-
-/// Stable in place of a failing canary. Its answer is not evidence for stable: only the canary's bad requests reach it.
-fn fallback(routes: &ModelRoutes, pick: &Pick) -> Option<Pick> {
-    let wanted = pick.by_split && pick.variant == Variant::Canary && routes.on_failure == config::OnFailure::Stable;
-    let stable = wanted.then_some(routes.stable.as_ref()).flatten()?;
-    Some(Pick { live: Arc::clone(stable), variant: Variant::Stable, by_split: false })
-}
-
-/// One try on one version, recorded as evidence and in its metrics.
-async fn attempt(pick: &Pick, asked: Asked<'_>) -> Result<Answer, InferError> {
-    let (inputs, rows, wanted) = Checked::new(&pick.live, asked.inputs, asked.outputs)?.into_parts();
-    if Instant::now() >= asked.deadline {
-        // The caller's patience was over before the version saw the request: nothing to hold against it.
-        return Err(InferError::DeadlineExceeded);
-    }
-    // Kept for one question, and only where it matters: whether a NaN came in before it came out.
-    let given = if pick.variant == Variant::Canary { inputs.clone() } else { Vec::new() };
-    let cancelled = pick.live.metrics().count_cancel_on_drop(pick.variant, asked.arrived);
-    let result = pick.live.submit(inputs, rows, asked.deadline).await;
-    cancelled.disarm();
-    let latency = asked.arrived.elapsed();
-    let (outcome, result) = verdict(pick.variant, result, || non_finite(&given));
-    if let Some(outcome) = outcome
-        && pick.by_split
-    {
-        pick.live.evidence().record(outcome, latency);
-    }
-    let code = result.as_ref().map_or_else(InferError::code, |_| Code::Ok);
-    pick.live.metrics().request(pick.variant, code, latency, result.as_ref().ok(), rows);
-    result.map(|answer| Answer { outputs: check::select(answer.outputs, wanted.as_deref()), ..answer })
-}
-
-fn non_finite(tensors: &[NamedTensor]) -> bool {
-    tensors.iter().any(|named| named.tensor.non_finite() > 0)
-}
-
-/// What an attempt says about the version (`None`: nothing, it was not at fault) and to the caller. `given_non_finite`
-/// tells whether the caller's own inputs held NaN or Inf.
-fn verdict(
-    variant: Variant,
-    result: Result<Answer, SubmitError>,
-    given_non_finite: impl FnOnce() -> bool,
-) -> (Option<Outcome>, Result<Answer, InferError>) {
-    match result {
-        Ok(answer) if non_finite(&answer.outputs) => match variant {
-            // What goes in as NaN may come out as NaN; one caller's broken rows must not end a trial.
-            Variant::Canary if given_non_finite() => (None, Ok(answer)),
-            Variant::Canary => (Some(Outcome::NonFinite), Err(InferError::NonFinite)),
-            // Stable has nobody to fall back on, and some models mean their NaN: the caller gets it, and it is counted.
-            Variant::Stable => (Some(Outcome::NonFinite), Ok(answer)),
-        },
-        Ok(answer) => (Some(Outcome::Success), Ok(answer)),
-        Err(SubmitError::Full) => (Some(Outcome::Overload), Err(InferError::Overloaded { retry_after: RETRY_AFTER })),
-        Err(SubmitError::Deadline) => (Some(Outcome::Deadline), Err(InferError::DeadlineExceeded)),
-        Err(SubmitError::Batch(BatchError::Execute(ExecuteError::Input(problem)))) => {
-            (None, Err(InferError::InvalidArgument(problem)))
-        }
-        Err(SubmitError::Batch(BatchError::Execute(ExecuteError::Model(problem)))) => {
-            tracing::warn!(%variant, problem, "model failed on a request");
-            (Some(Outcome::ModelError), Err(InferError::Model { reason: "it could not compute this request" }))
-        }
-        // The device failed every version on it, not this one.
-        Err(SubmitError::Batch(BatchError::Execute(ExecuteError::DeviceGone))) => {
-            (None, Err(InferError::Model { reason: "its device is not available" }))
-        }
-        Err(SubmitError::Batch(BatchError::Gone)) => (None, Err(InferError::ShuttingDown)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use models::oip::shown;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
@@ -66,7 +67,8 @@ fn by_version(routes: &ModelRoutes, version: &str) -> Result<Pick, InferError> {
 fn by_variant(routes: &ModelRoutes, asked: &http::HeaderValue) -> Result<Pick, InferError> {
     let variant = asked.to_str().ok().and_then(Variant::parse).ok_or_else(|| {
         InferError::InvalidArgument(format!(
-            "header {VARIANT_HEADER} is {asked:?}, not a variant; write stable or canary"
+            "header {VARIANT_HEADER} is \"{}\", not a variant; write stable or canary",
+            shown(&String::from_utf8_lossy(asked.as_bytes()))
         ))
     })?;
     match (routes.variant(variant), variant) {

@@ -13,6 +13,8 @@ use super::*;
 use crate::background::Background;
 use crate::bringup::Bringup;
 use crate::device::Device;
+use crate::rollout::Resident as _;
+use crate::rollout::analysis::Outcome;
 use crate::rollout::{RouteUpdate, Routes as _, StagePhase, StageRequest, Stager, testing};
 use crate::route::{self, RoutePublisher};
 use crate::store::{Store, StoreOptions};
@@ -38,11 +40,12 @@ mod onnx {
         [&varint(field << 3 | 2)[..], &varint(body.len() as u64), body].concat()
     }
 
-    /// An FP32 tensor of any number of rows of one element.
+    /// A tensor of any number of rows of one element: FP32, or INT64 where its name says that it holds ids or positions.
     fn value(field: u64, name: &str) -> Vec<u8> {
+        let datatype = if ["ids", "position"].contains(&name) { 7 } else { 1 };
         let any = message(1, &message(2, b"rows"));
         let one = message(1, &number(1, 1));
-        let tensor = [number(1, 1), message(2, &[any, one].concat())].concat();
+        let tensor = [number(1, datatype), message(2, &[any, one].concat())].concat();
         message(field, &[message(1, name.as_bytes()), message(2, &message(1, &tensor))].concat())
     }
 
@@ -70,6 +73,7 @@ mod onnx {
 struct Rig {
     _folder: TempDir,
     inference: Inference,
+    device: Device,
     _publisher: RoutePublisher,
     stable: Arc<LiveVersion>,
     canary: Arc<LiveVersion>,
@@ -97,17 +101,21 @@ async fn stage(bringup: &Bringup, folder: &Path, version: &str, model: Vec<u8>, 
 
 /// `canary_difference` computes the canary's `difference`; all traffic is the canary's.
 async fn rig(canary_difference: (&str, [&str; 2], &str), stable: Serving, canary: Serving) -> Rig {
+    let nodes = [("Add", ["a", "b"], "sum"), canary_difference];
+    let canary = (onnx::model(&["b", "a"], &nodes, &["sum", "difference"]), canary);
+    let stable = (onnx::model(&["a", "b"], &[GOOD], &["difference"]), stable);
+    rig_of(stable, canary).await
+}
+
+async fn rig_of(stable: (Vec<u8>, Serving), canary: (Vec<u8>, Serving)) -> Rig {
     let folder = tempfile::tempdir().unwrap();
     let background = Background::start().unwrap();
     let device = Device::cpu(1 << 30, background.clone()).unwrap();
     let metrics = Arc::new(Metrics::new(&device));
     let store = Store::open(StoreOptions::new(folder.path().join("cache"), 1 << 30)).await.unwrap();
-    let bringup = Bringup::new(store, device, background, Arc::clone(&metrics));
-    let model = onnx::model(&["a", "b"], &[("Sub", ["a", "b"], "difference")], &["difference"]);
-    let stable = stage(&bringup, folder.path(), "v1", model, stable).await;
-    let nodes = [("Add", ["a", "b"], "sum"), canary_difference];
-    let model = onnx::model(&["b", "a"], &nodes, &["sum", "difference"]);
-    let canary = stage(&bringup, folder.path(), "v2", model, canary).await;
+    let bringup = Bringup::new(store, device.clone(), background, Arc::clone(&metrics));
+    let stable = stage(&bringup, folder.path(), "v1", stable.0, stable.1).await;
+    let canary = stage(&bringup, folder.path(), "v2", canary.0, canary.1).await;
     let (routes, publisher) = route::routes();
     publisher.publish(RouteUpdate {
         model: testing::model(),
@@ -119,7 +127,7 @@ async fn rig(canary_difference: (&str, [&str; 2], &str), stable: Serving, canary
         timeout_default: Duration::from_secs(30),
     });
     let inference = Inference::new(routes, 16, Lifecycle::default(), metrics);
-    Rig { _folder: folder, inference, _publisher: publisher, stable, canary }
+    Rig { _folder: folder, inference, device, _publisher: publisher, stable, canary }
 }
 
 fn serving() -> Serving {
@@ -140,12 +148,13 @@ fn request(a: &[f32], b: &[f32]) -> InferRequest {
         inputs: vec![tensor("a", a), tensor("b", b)],
         outputs: Some(vec!["difference".to_owned()]),
         timeout: None,
+        form: Form::Raw,
     }
 }
 
 /// The version that answered, and its one output.
 async fn ask(rig: &Rig, request: InferRequest, headers: &HeaderMap) -> (String, Vec<f64>) {
-    let reply = rig.inference.infer(request, headers).await.unwrap();
+    let reply = rig.inference.infer(request, headers, "id").await.unwrap();
     let names: Vec<&str> = reply.outputs.iter().map(|output| &*output.name).collect();
     assert_eq!(names, ["difference"]);
     (reply.version.to_string(), reply.outputs[0].tensor.to_f64().unwrap())
@@ -185,7 +194,7 @@ async fn a_canary_that_refuses_what_stable_takes_is_blamed_and_the_caller_is_not
     assert_eq!(answer, ("v1".to_owned(), vec![3.0, 4.0]));
     assert_eq!(rig.canary.evidence().counts().of(Outcome::ModelError), 1);
     let wrong = InferRequest { inputs: vec![tensor("a", &[1.0])], ..request(&[], &[]) };
-    let error = rig.inference.infer(wrong, &HeaderMap::new()).await.unwrap_err();
+    let error = rig.inference.infer(wrong, &HeaderMap::new(), "id").await.unwrap_err();
     assert!(matches!(error, InferError::InvalidArgument(_)), "{error}");
     assert_eq!(rig.canary.evidence().counts().total(), 1, "what both refuse is the caller's");
 }
@@ -196,4 +205,103 @@ async fn nan_that_came_in_is_not_held_against_the_canary() {
     let (version, values) = ask(&rig, request(&[f32::NAN], &[2.0]), &HeaderMap::new()).await;
     assert!(version == "v2" && values[0].is_nan());
     assert_eq!(rig.canary.evidence().counts().total(), 0);
+}
+
+/// Finite numbers whose difference is not: any version must fail them.
+const OVERFLOWING: [f32; 2] = [f32::MAX, f32::MIN];
+
+#[tokio::test]
+async fn what_stable_fails_too_is_no_evidence_against_the_canary() {
+    let rig = rig(GOOD, serving(), serving()).await;
+    let [a, b] = OVERFLOWING;
+    let answer = ask(&rig, request(&[a], &[b]), &HeaderMap::new()).await;
+    assert_eq!(answer, ("v1".to_owned(), vec![f64::INFINITY]));
+    assert_eq!(rig.canary.evidence().counts().total(), 0, "one caller cannot end a trial");
+    assert_eq!(ask(&rig, request(&[5.0], &[2.0]), &HeaderMap::new()).await.0, "v2");
+    assert_eq!(rig.canary.evidence().counts().of(Outcome::Success), 1);
+}
+
+#[tokio::test]
+async fn what_json_cannot_say_is_an_error_of_the_model_and_counted_as_one() {
+    let rig = rig(GOOD, serving(), serving()).await;
+    let mut forced = HeaderMap::new();
+    forced.insert(pick::VARIANT_HEADER, "stable".parse().unwrap());
+    let [a, b] = OVERFLOWING;
+    let in_json = InferRequest { form: Form::Json(BinaryOutputs::default()), ..request(&[a], &[b]) };
+    let error = rig.inference.infer(in_json.clone(), &forced, "id").await.unwrap_err();
+    assert_eq!(error, InferError::NotInJson { output: "difference".into() });
+    let statistics = rig.stable.metrics().statistics();
+    assert_eq!((statistics.fail.count, statistics.success.count), (1, 0));
+    let error = rig.inference.infer(in_json, &HeaderMap::new(), "id").await.unwrap_err();
+    assert_eq!(error.code(), Code::Internal, "after the canary's failure stable's is told");
+    assert_eq!(ask(&rig, request(&[a], &[b]), &forced).await.1, [f64::INFINITY], "bytes carry it");
+}
+
+#[tokio::test]
+async fn nan_that_no_output_can_carry_is_judged_as_nan() {
+    // 0/0 is lost in the canary alone, and a position cannot say so.
+    let positions = |quotient| {
+        let nodes = [("Sub", ["a", "a"], "none"), quotient, ("ArgMax", ["quotient", ""], "position")];
+        (onnx::model(&["a", "b"], &nodes, &["position"]), serving())
+    };
+    let (good, bad) = (("Sub", ["a", "b"], "quotient"), ("Div", ["b", "a"], "quotient"));
+    let rig = rig_of(positions(good), positions(bad)).await;
+    let asked = InferRequest { outputs: None, ..request(&[0.0], &[0.0]) };
+    let reply = rig.inference.infer(asked.clone(), &HeaderMap::new(), "id").await.unwrap();
+    assert_eq!(&*reply.version, "v1");
+    assert_eq!(rig.canary.evidence().counts().of(Outcome::NonFinite), 1);
+    let mut forced = HeaderMap::new();
+    forced.insert(pick::VARIANT_HEADER, "canary".parse().unwrap());
+    let error = rig.inference.infer(asked, &forced, "id").await.unwrap_err();
+    assert_eq!(error, InferError::NonFinite);
+}
+
+#[tokio::test]
+async fn one_callers_bad_id_in_a_joined_batch_leaves_the_others_answered() {
+    // One entry is all that the table has.
+    let model = onnx::model(&["ids"], &[("Gather", ["zero", "ids"], "found")], &["found"]);
+    let joined = Serving { max_batch_size: 3, queue_delay_max: Duration::from_secs(3600), ..serving() };
+    let rig = rig_of((model.clone(), joined.clone()), (model, joined)).await;
+    let mut forced = HeaderMap::new();
+    forced.insert(pick::VARIANT_HEADER, "stable".parse().unwrap());
+    let ask = async |id: i64| {
+        let tensor = Tensor::new(Datatype::Int64, vec![1, 1], id.to_le_bytes().to_vec().into()).unwrap();
+        let inputs = vec![NamedTensor { name: "ids".into(), tensor }];
+        let request = InferRequest { inputs, outputs: None, ..request(&[], &[]) };
+        let answer = rig.inference.infer(request, &forced, "id").await;
+        answer.map(|reply| reply.outputs[0].tensor.to_f64().unwrap())
+    };
+    let (first, bad, last) = tokio::join!(ask(0), ask(7), ask(0));
+    assert_eq!((first, last), (Ok(vec![0.0]), Ok(vec![0.0])));
+    assert_eq!(bad, Err(InferError::InvalidArgument("input 'ids': index 7 is not within -1..1".to_owned())));
+    assert_eq!(rig.stable.evidence().counts().total(), 0);
+}
+
+#[tokio::test]
+async fn a_batch_is_cut_when_the_device_is_free() {
+    let delayed = Serving { max_batch_size: 8, queue_delay_max: Duration::from_millis(1), ..serving() };
+    let rig = rig(GOOD, delayed, serving()).await;
+    let mut forced = HeaderMap::new();
+    forced.insert(pick::VARIANT_HEADER, "stable".parse().unwrap());
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let device = rig.device.clone();
+    let busy = tokio::spawn(async move { device.run(move || held.recv().is_ok()).await });
+    tokio::time::pause();
+    let asks = async |a: f32| ask(&rig, request(&[a], &[1.0]), &forced).await.1;
+    let late = async || {
+        // The first has waited for company long enough, and its version for the device.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let gone = futures::FutureExt::now_or_never(asks(9.0));
+        assert!(gone.is_none(), "its caller leaves while it waits");
+        let free = async {
+            tokio::time::resume();
+            release.send(()).unwrap();
+        };
+        tokio::join!(asks(3.0), free).0
+    };
+    let (first, second) = tokio::join!(asks(2.0), late());
+    assert_eq!((first, second), (vec![1.0], vec![2.0]));
+    assert!(busy.await.unwrap().unwrap());
+    let statistics = rig.stable.metrics().statistics();
+    assert_eq!((statistics.execution_count, statistics.inference_count), (1, 2), "one batch, without whoever left");
 }

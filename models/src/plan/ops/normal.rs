@@ -3,21 +3,21 @@
 use candle_core::{D, Tensor};
 use kernels::softmax::Kind;
 
-use super::shape::normalise_axis;
+use super::shape::{normalise_axis, normalise_cut};
 use crate::error::OpError;
 use crate::plan::op::Norm;
 use crate::plan::value::Value;
 
 pub(crate) fn softmax(x: &Value, axis: i64, kind: Kind, flatten: bool) -> Result<Value, OpError> {
     let tensor = x.float("softmax")?;
-    // Before opset 13 the axis may equal the rank, as it may for `Flatten`.
-    let axis = normalise_axis(axis, tensor.rank() + usize::from(flatten))?;
     let out = if flatten {
+        // Before opset 13 the axis cuts the shape in two, as that of `Flatten` does.
+        let axis = normalise_cut(axis, tensor.rank())?;
         let rows = tensor.dims()[..axis].iter().product::<usize>();
         let columns = tensor.dims()[axis..].iter().product::<usize>();
         kernels::softmax::softmax(&tensor.reshape((rows, columns))?, 1, kind)?.reshape(tensor.shape())?
     } else {
-        kernels::softmax::softmax(tensor, axis, kind)?
+        kernels::softmax::softmax(tensor, normalise_axis(axis, tensor.rank())?, kind)?
     };
     Ok(Value::engine(out, x.datatype()))
 }

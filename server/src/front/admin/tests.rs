@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -12,6 +13,9 @@ use tower::ServiceExt as _;
 
 use super::{AdminOptions, Token, router};
 use crate::front::testing;
+use crate::rollout::analysis::{Conclusion, Finding, Tally};
+use crate::rollout::status::{CanaryStatus, HistoryEvent, MetricStatus, ModelStatus, RejectedStatus, VersionStatus};
+use crate::rollout::{Phase, Status};
 
 async fn ask(token: Option<&str>, peer: &str, request: Request<Body>) -> (u16, HeaderMap, String) {
     let mut request = request;
@@ -138,13 +142,73 @@ async fn the_page_is_whole_and_asks_nobody_else() {
     }
 }
 
-/// Every field that the page's script reads of `/status`.
-const FIELDS: &str = "name phase message observedRevision valuesError stable canary analysis rejected history version \
-                      digest state weightPercent step steps nextAt value samples verdict reason dryRun counts at event";
+/// A status in which nothing is absent.
+fn full_status() -> Status {
+    let (version, at) = (|| "v2".to_owned(), SystemTime::UNIX_EPOCH);
+    let on_trial = || VersionStatus { version: version(), digest: Some("sha256:00".into()), state: "serving".into() };
+    let metric = MetricStatus {
+        name: "success-rate".into(),
+        value: Some(99.0),
+        samples: 7,
+        measurement: Some(Finding::Successful),
+        verdict: Conclusion::Running,
+        reason: "few samples".into(),
+        dry_run: true,
+        counts: Tally::default(),
+    };
+    let rejected =
+        RejectedStatus { version: version(), digest: Some("sha256:00".into()), retry: 1, reason: "NaN".into(), at };
+    let model = ModelStatus {
+        name: "fraud".into(),
+        phase: Phase::Progressing,
+        message: "a trial".into(),
+        observed_revision: "00".into(),
+        values_error: Some("line 1".into()),
+        desired_version: version(),
+        stable: Some(on_trial()),
+        canary: Some(CanaryStatus { version: on_trial(), weight_percent: 5.0, step: 1, steps: 2, next_at: Some(at) }),
+        analysis: vec![metric],
+        rejected: vec![rejected],
+        promoted: vec![on_trial()],
+        history: vec![HistoryEvent { at, event: "promoted", version: version(), reason: "all steps".into() }],
+    };
+    Status { models: vec![model], problems: vec!["a file".into()] }
+}
+
+/// Whether `json` has `field` in any object of it.
+fn has(json: &Value, field: &str) -> bool {
+    match json {
+        Value::Object(object) => object.contains_key(field) || object.values().any(|value| has(value, field)),
+        Value::Array(items) => items.iter().any(|item| has(item, field)),
+        _ => false,
+    }
+}
+
+/// What the page's script reads of `objects`, such as `model.canary`, each name once for each use.
+fn reads<'p>(page: &'p str, object: &str) -> Vec<&'p str> {
+    let word = |text: &'p str| {
+        let end = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
+        &text[..end]
+    };
+    let starts =
+        page.match_indices(object).filter(|(at, _)| !page[..*at].ends_with(|c: char| c.is_ascii_alphanumeric()));
+    starts.map(|(at, _)| word(&page[at + object.len()..])).filter(|name| !name.is_empty()).collect()
+}
 
 #[test]
 fn the_page_reads_the_fields_that_the_status_has() {
-    for field in FIELDS.split_whitespace() {
-        assert!(super::PAGE.contains(field), "{field}");
+    let status = serde_json::to_value(full_status()).unwrap();
+    // Of lists and documents, not of the status.
+    let built_in = ["length", "map", "filter", "find", "append", "toFixed", "toPrecision", "ok", "text"];
+    let mut read = Vec::new();
+    for object in ["status.", "model.", "model.canary?.", "canary.", "metric.", "metric.value.", "counts.", "version."]
+    {
+        read.extend(reads(super::PAGE, object).into_iter().filter(|name| !built_in.contains(name)));
+    }
+    // What events take apart.
+    read.extend(["at", "event", "version", "reason"]);
+    assert!(read.len() > 25, "the page's script is read otherwise now: {read:?}");
+    for field in read {
+        assert!(has(&status, field), "the page reads '{field}', which /status does not have");
     }
 }

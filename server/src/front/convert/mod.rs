@@ -4,6 +4,7 @@
 //! and data: no sockets, no clocks, no tasks. Every refusal is an
 //! [`InferError::InvalidArgument`] that names the tensor; everything wrong with the tensors of a request is told at once.
 
+pub mod bounds;
 pub mod metadata;
 pub mod proto;
 pub mod v1;

@@ -1,4 +1,5 @@
-//! `ModelInferRequest` and `ModelInferResponse` of gRPC: raw contents (slices of the message) and typed contents.
+//! `ModelInferRequest` and `ModelInferResponse` of gRPC. Requests come in raw contents (slices of the message) or typed
+//! contents; answers are raw, as Triton's are: its clients read nothing else.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use models::oip::{
     self, Element, Elements, Header, NO_CLASSIFICATION, NO_SHARED_MEMORY, Problems, shown, tensor_count, unique,
 };
-use models::{Datatype, NamedTensor, Tensor};
+use models::{Datatype, NamedTensor};
 
 use super::{invalid, name};
 use crate::front::Limits;
@@ -15,36 +16,26 @@ use crate::front::grpc::proto::infer_parameter::ParameterChoice;
 use crate::front::grpc::proto::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use crate::front::grpc::proto::model_infer_response::InferOutputTensor;
 use crate::front::grpc::proto::{InferParameter, InferTensorContents, ModelInferRequest, ModelInferResponse};
-use crate::infer::{InferError, InferReply, InferRequest};
-
-/// How the outputs are answered: as the inputs came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contents {
-    /// Little-endian bytes.
-    Raw,
-    /// Typed elements; raw all the same where an output is FP16 or BF16, which have no typed field.
-    Typed,
-}
+use crate::infer::{Form, InferError, InferReply, InferRequest};
 
 /// Decodes `wire`. The `timeout` parameter is in microseconds; 0 is none.
-pub fn decode(wire: ModelInferRequest, limits: &Limits) -> Result<(InferRequest, Contents), InferError> {
+pub fn decode(wire: ModelInferRequest, limits: &Limits) -> Result<InferRequest, InferError> {
     name("model_name", &wire.model_name)?;
     if !wire.model_version.is_empty() {
         name("model_version", &wire.model_version)?;
     }
     tensor_count("inputs", wire.inputs.len(), limits.oip())?;
     tensor_count("outputs", wire.outputs.len(), limits.oip())?;
-    let contents =
-        if wire.raw_input_contents.is_empty() && !wire.inputs.is_empty() { Contents::Typed } else { Contents::Raw };
     let mut problems = Problems::default();
     unique("input", wire.inputs.iter().map(|input| &*input.name), &mut problems);
     unique("output", wire.outputs.iter().map(|output| &*output.name), &mut problems);
     let timeout = timeout(&wire.parameters)?;
-    let inputs = inputs(wire.inputs, wire.raw_input_contents, contents, limits.oip(), &mut problems)?;
+    let inputs = inputs(wire.inputs, wire.raw_input_contents, limits.oip(), &mut problems)?;
     let outputs = outputs(wire.outputs, &mut problems);
     let version = (!wire.model_version.is_empty()).then_some(wire.model_version);
-    let request = InferRequest { model: wire.model_name, version, id: wire.id, inputs, outputs, timeout };
-    Ok(problems.finish((request, contents))?)
+    let request =
+        InferRequest { model: wire.model_name, version, id: wire.id, inputs, outputs, timeout, form: Form::Raw };
+    Ok(problems.finish(request)?)
 }
 
 fn timeout(parameters: &BTreeMap<String, InferParameter>) -> Result<Option<Duration>, InferError> {
@@ -61,11 +52,11 @@ fn timeout(parameters: &BTreeMap<String, InferParameter>) -> Result<Option<Durat
 fn inputs(
     wire: Vec<InferInputTensor>,
     raw: Vec<Bytes>,
-    contents: Contents,
     limits: oip::Limits,
     problems: &mut Problems,
 ) -> Result<Vec<NamedTensor>, InferError> {
-    if contents == Contents::Raw && raw.len() != wire.len() {
+    let typed = raw.is_empty() && !wire.is_empty();
+    if !typed && raw.len() != wire.len() {
         let (given, needed) = (raw.len(), wire.len());
         return Err(invalid(format!("raw_input_contents has {given} entries for {needed} inputs; give one for each")));
     }
@@ -168,58 +159,24 @@ fn outputs(wire: Vec<InferRequestedOutputTensor>, problems: &mut Problems) -> Op
 
 /// Encodes `reply`.
 #[must_use]
-pub fn encode(reply: InferReply, contents: Contents) -> ModelInferResponse {
-    let typed =
-        contents == Contents::Typed && reply.outputs.iter().all(|output| field(output.tensor.datatype()).is_some());
+pub fn encode(reply: InferReply) -> ModelInferResponse {
     let mut response = ModelInferResponse {
         model_name: reply.model.as_ref().to_owned(),
         model_version: reply.version.as_ref().to_owned(),
         id: reply.id,
         outputs: Vec::with_capacity(reply.outputs.len()),
-        raw_output_contents: Vec::with_capacity(if typed { 0 } else { reply.outputs.len() }),
+        raw_output_contents: Vec::with_capacity(reply.outputs.len()),
         ..ModelInferResponse::default()
     };
     for NamedTensor { name, tensor } in reply.outputs {
-        if !typed {
-            response.raw_output_contents.push(tensor.data().clone());
-        }
+        response.raw_output_contents.push(tensor.data().clone());
         response.outputs.push(InferOutputTensor {
             name: name.as_ref().to_owned(),
             datatype: tensor.datatype().name().to_owned(),
             // A dimension is at most the bytes of a message, so it always fits.
             shape: tensor.shape().iter().map(|dim| i64::try_from(*dim).unwrap_or(i64::MAX)).collect(),
-            contents: if typed { typed_contents(&tensor) } else { None },
             ..InferOutputTensor::default()
         });
     }
     response
-}
-
-/// The elements of `tensor` in the field of its datatype; FP16 and BF16 have none.
-#[must_use]
-pub fn typed_contents(tensor: &Tensor) -> Option<InferTensorContents> {
-    let data: &[u8] = tensor.data();
-    let mut c = InferTensorContents::default();
-    match tensor.datatype() {
-        Datatype::Bool => c.bool_contents = data.iter().map(|byte| *byte != 0).collect(),
-        Datatype::Int8 => c.int_contents = each(data, |b| i32::from(i8::from_le_bytes(b))),
-        Datatype::Int16 => c.int_contents = each(data, |b| i32::from(i16::from_le_bytes(b))),
-        Datatype::Int32 => c.int_contents = each(data, i32::from_le_bytes),
-        Datatype::Int64 => c.int64_contents = each(data, i64::from_le_bytes),
-        Datatype::Uint8 => c.uint_contents = each(data, |b| u32::from(u8::from_le_bytes(b))),
-        Datatype::Uint16 => c.uint_contents = each(data, |b| u32::from(u16::from_le_bytes(b))),
-        Datatype::Uint32 => c.uint_contents = each(data, u32::from_le_bytes),
-        Datatype::Uint64 => c.uint64_contents = each(data, u64::from_le_bytes),
-        Datatype::Fp32 => c.fp32_contents = each(data, f32::from_le_bytes),
-        Datatype::Fp64 => c.fp64_contents = each(data, f64::from_le_bytes),
-        Datatype::Bytes => {
-            c.bytes_contents = tensor.byte_elements().map(|element| tensor.data().slice_ref(element)).collect();
-        }
-        Datatype::Fp16 | Datatype::Bf16 => return None,
-    }
-    Some(c)
-}
-
-fn each<const N: usize, T>(data: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
-    data.as_chunks::<N>().0.iter().map(|chunk| read(*chunk)).collect()
 }

@@ -4,6 +4,8 @@
 //! way. A message that is not compressed is answered uncompressed: gRPC clients always say that they could inflate, and
 //! compressing small tensors costs more than sending them.
 
+pub mod codec;
+
 mod deadline;
 mod health;
 mod service;
@@ -13,18 +15,22 @@ mod stream;
 mod tests;
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
+use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use tonic_health::pb::health_server::HealthServer;
 use tower::Service;
 
 use super::Front;
+use super::status::PUSHBACK;
 use health::Health;
 use proto::grpc_inference_service_server::GrpcInferenceServiceServer;
 use service::InferenceService;
@@ -48,6 +54,7 @@ pub mod proto {
 pub struct GrpcService {
     inference: GrpcInferenceServiceServer<InferenceService>,
     others: Routes,
+    message_bytes: usize,
 }
 
 /// Every call of the gRPC port.
@@ -75,7 +82,7 @@ pub fn service(front: Arc<Front>) -> GrpcService {
         .add_service(reflection().build_v1().expect(valid))
         .add_service(reflection().build_v1alpha().expect(valid))
         .prepare();
-    GrpcService { inference, others }
+    GrpcService { inference, others, message_bytes }
 }
 
 impl<B> Service<Request<B>> for GrpcService
@@ -85,17 +92,55 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if request.uri().path().starts_with("/inference.GRPCInferenceService/") {
-            return self.inference.call(request);
-        }
-        let response = self.others.call(request);
-        Box::pin(response)
+        let inner = if request.uri().path().starts_with("/inference.GRPCInferenceService/") {
+            self.inference.call(request)
+        } else {
+            Box::pin(self.others.call(request))
+        };
+        Answering { inner, message_bytes: self.message_bytes }
     }
+}
+
+/// A call at work.
+pub struct Answering {
+    inner: BoxFuture<'static, Result<Response<Body>, Infallible>>,
+    message_bytes: usize,
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Ok(response) = ready!(self.inner.as_mut().poll(context));
+        // What a call was refused with, where it has no answer.
+        let refused = response.extensions().get::<Status>();
+        let response = match refused.and_then(|status| over_limit(status, self.message_bytes)) {
+            Some(status) => status.into_http(),
+            None => response,
+        };
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// What a message over its limit is refused with: tonic has a code for those that are too large as sent, and another
+/// for those that are once inflated, which is also the code of overload. The pushback tells that another try is useless.
+fn over_limit(status: &Status, limit: usize) -> Option<Status> {
+    let over = match status.code() {
+        Code::OutOfRange => true,
+        Code::ResourceExhausted => !status.metadata().contains_key(PUSHBACK),
+        _ => false,
+    };
+    over.then(|| {
+        let text = format!("the message is over the limit of {limit} bytes, as sent or when its encoding is undone");
+        let mut metadata = MetadataMap::new();
+        metadata.insert(PUSHBACK, (-1).into());
+        Status::with_metadata(Code::ResourceExhausted, text, metadata)
+    })
 }

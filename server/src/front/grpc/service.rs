@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
+use bytes::Bytes;
 use futures::Stream;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
+use models::oip::NAME_MAX;
 use prost::Message as _;
 use tokio::time::Instant;
 use tonic::codec::SingleMessageCompressionOverride;
@@ -18,8 +20,9 @@ use super::proto::grpc_inference_service_server::GrpcInferenceService;
 use super::proto::*;
 use super::{deadline, stream};
 use crate::front::access::{self, Access};
+use crate::front::budget::Held;
 use crate::front::convert::metadata::{self, SERVER_NAME, SERVER_VERSION};
-use crate::front::convert::proto as convert;
+use crate::front::convert::{name, proto as convert};
 use crate::front::status::{codes, grpc_status};
 use crate::front::{Front, REQUEST_ID_HEADER, VARIANT_HEADER, VERSION_HEADER, request_id, shorter};
 use crate::infer::InferError;
@@ -50,20 +53,31 @@ pub(super) struct Caller<'a> {
     pub(super) peer: Option<SocketAddr>,
 }
 
+impl Caller<'_> {
+    /// The id that logs and the answer have: of the metadata, else of the message, else one that is made now.
+    pub(super) fn request_id(&self, message: &ModelInferRequest) -> HeaderValue {
+        let given = request_id::kept(self.headers).or_else(|| request_id::adopted(&message.id));
+        given.unwrap_or_else(request_id::made)
+    }
+}
+
 impl Front {
     /// One inference: unary, or one message of a stream.
     pub(super) async fn answer(
         &self,
         message: ModelInferRequest,
         caller: &Caller<'_>,
+        request_id: &HeaderValue,
         timeout: Option<Duration>,
     ) -> Result<Answer, InferError> {
         let started = Instant::now();
+        let request_id = request_id.to_str().unwrap_or_default();
         // The log is written after the message is taken apart, so what it tells is kept. A length is only counted for
         // the sample: it costs a walk over every element.
-        let model = message.model_name.clone();
+        let name = &*message.model_name;
+        let model = name[..name.floor_char_boundary(NAME_MAX)].to_owned();
         let request_bytes = self.access.samples().then(|| message.encoded_len());
-        let answer = self.infer(message, caller, timeout).await;
+        let answer = self.infer(message, caller, request_id, timeout).await;
         if request_bytes.is_some() || (answer.is_err() && self.access.wants_failed()) {
             let (version, variant, code, response_bytes, queued_and_compute) = match &answer {
                 Ok(Answer { response, version, variant, queued_and_compute }) => {
@@ -73,7 +87,7 @@ impl Front {
             };
             access::write(&Access {
                 protocol: caller.protocol,
-                request_id: request_id::kept(caller.headers).as_ref().and_then(|id| id.to_str().ok()).unwrap_or(""),
+                request_id,
                 model: &model,
                 version,
                 variant,
@@ -92,14 +106,18 @@ impl Front {
         &self,
         message: ModelInferRequest,
         caller: &Caller<'_>,
+        request_id: &str,
         timeout: Option<Duration>,
     ) -> Result<Answer, InferError> {
-        let (mut request, contents) = convert::decode(message, &self.limits)?;
+        // Until it is answered. Contents are slices of the message, or smaller.
+        let mut held = Held::default();
+        self.budget.grow(&mut held, message.raw_input_contents.iter().map(Bytes::len).sum())?;
+        let mut request = convert::decode(message, &self.limits)?;
         request.timeout = shorter(request.timeout, timeout);
-        let reply = self.inference.infer(request, caller.headers).await?;
+        let reply = self.inference.infer(request, caller.headers, request_id).await?;
         let (version, variant) = (Arc::clone(&reply.version), reply.variant);
         let queued_and_compute = (reply.queued, reply.compute);
-        Ok(Answer { response: convert::encode(reply, contents), version, variant, queued_and_compute })
+        Ok(Answer { response: convert::encode(reply), version, variant, queued_and_compute })
     }
 }
 
@@ -115,7 +133,7 @@ fn in_kind<T>(headers: &HeaderMap, response: &mut Response<T>) {
     }
 }
 
-fn versioned(answer: Answer, headers: &HeaderMap) -> Response<ModelInferResponse> {
+fn versioned(answer: Answer, headers: &HeaderMap, request_id: HeaderValue) -> Response<ModelInferResponse> {
     let Answer { response, version, variant, .. } = answer;
     let mut response = Response::new(response);
     let metadata = response.metadata_mut();
@@ -127,9 +145,8 @@ fn versioned(answer: Answer, headers: &HeaderMap) -> Response<ModelInferResponse
         Variant::Canary => "canary",
     };
     metadata.insert(VARIANT_HEADER, MetadataValue::from_static(variant));
-    if let Some(id) = request_id::kept(headers).and_then(|id| MetadataValue::try_from(id.as_bytes()).ok()) {
-        metadata.insert(REQUEST_ID_HEADER, id);
-    }
+    let headers_out: &mut HeaderMap = metadata.as_mut();
+    headers_out.insert(REQUEST_ID_HEADER, request_id);
     in_kind(headers, &mut response);
     response
 }
@@ -138,9 +155,14 @@ fn refused(error: InferError) -> Status {
     grpc_status(&error)
 }
 
-/// An empty version on the wire is none.
-fn given(version: &str) -> Option<&str> {
-    (!version.is_empty()).then_some(version)
+/// An empty version on the wire is none. Names that are too long to be any are not looked up, nor repeated.
+fn given<'v>(model: &str, version: &'v str) -> Result<Option<&'v str>, Status> {
+    for (what, text) in [("name", model), ("version", version)] {
+        if !text.is_empty() {
+            name(what, text).map_err(refused)?;
+        }
+    }
+    Ok((!version.is_empty()).then_some(version))
 }
 
 fn not_by_call<T>() -> Result<Response<T>, Status> {
@@ -163,8 +185,16 @@ impl GrpcInferenceService for InferenceService {
         let headers = metadata.as_ref();
         let timeout = deadline::of(headers)?;
         let caller = Caller { protocol: "grpc", headers, peer: peer(&extensions) };
-        let answer = self.0.answer(message, &caller, timeout).await.map_err(refused)?;
-        Ok(versioned(answer, headers))
+        let request_id = caller.request_id(&message);
+        match self.0.answer(message, &caller, &request_id, timeout).await {
+            Ok(answer) => Ok(versioned(answer, headers, request_id)),
+            Err(error) => {
+                let mut status = grpc_status(&error);
+                let metadata: &mut HeaderMap = status.metadata_mut().as_mut();
+                metadata.insert(REQUEST_ID_HEADER, request_id);
+                Err(status)
+            }
+        }
     }
 
     type ModelStreamInferStream = Pin<Box<dyn Stream<Item = Result<ModelStreamInferResponse, Status>> + Send>>;
@@ -218,7 +248,7 @@ impl GrpcInferenceService for InferenceService {
         request: Request<ModelMetadataRequest>,
     ) -> Result<Response<ModelMetadataResponse>, Status> {
         let ModelMetadataRequest { name, version } = request.into_inner();
-        let view = self.0.catalog.version(&name, given(&version)).map_err(refused)?;
+        let view = self.0.catalog.version(&name, given(&name, &version)?).map_err(refused)?;
         let versions = metadata::versions(&self.0.catalog.model(&name).map_err(refused)?);
         Ok(Response::new(metadata::metadata(&view, versions)))
     }
@@ -228,7 +258,7 @@ impl GrpcInferenceService for InferenceService {
         request: Request<ModelConfigRequest>,
     ) -> Result<Response<ModelConfigResponse>, Status> {
         let ModelConfigRequest { name, version } = request.into_inner();
-        let view = self.0.catalog.version(&name, given(&version)).map_err(refused)?;
+        let view = self.0.catalog.version(&name, given(&name, &version)?).map_err(refused)?;
         Ok(Response::new(ModelConfigResponse { config: Some(metadata::config(&view)) }))
     }
 
@@ -237,7 +267,8 @@ impl GrpcInferenceService for InferenceService {
         request: Request<ModelStatisticsRequest>,
     ) -> Result<Response<ModelStatisticsResponse>, Status> {
         let ModelStatisticsRequest { name, version } = request.into_inner();
-        let model_stats = metadata::model_statistics(&self.0.catalog, &name, given(&version)).map_err(refused)?;
+        let version = given(&name, &version)?;
+        let model_stats = metadata::model_statistics(&self.0.catalog, &name, version).map_err(refused)?;
         Ok(Response::new(ModelStatisticsResponse { model_stats }))
     }
 

@@ -11,8 +11,8 @@ use tonic::{Status, Streaming};
 
 use super::proto::infer_parameter::ParameterChoice;
 use super::proto::{InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
-use super::service;
-use crate::front::Front;
+use super::{over_limit, service};
+use crate::front::{Front, told};
 
 /// What the stream came with.
 pub(super) struct Caller {
@@ -30,11 +30,15 @@ pub(super) fn answers(
     caller: Caller,
 ) -> impl Stream<Item = Result<ModelStreamInferResponse, Status>> {
     let in_flight = front.limits.stream_in_flight.max(1);
+    let limit = front.limits.message_bytes;
     let caller = Arc::new(caller);
     until_closed(messages, front.closing.clone())
         .map(move |message| {
             let (front, caller) = (Arc::clone(&front), Arc::clone(&caller));
-            async move { Ok(answer(&front, message?, &caller).await) }
+            async move {
+                let message = message.map_err(|status| over_limit(&status, limit).unwrap_or(status))?;
+                Ok(answer(&front, message, &caller).await)
+            }
         })
         .buffered(in_flight)
 }
@@ -63,7 +67,8 @@ async fn answer(front: &Front, message: ModelInferRequest, caller: &Caller) -> M
     let id = message.id.clone();
     let timeout = caller.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let caller = service::Caller { protocol: "grpc-stream", headers: &caller.headers, peer: caller.peer };
-    match front.answer(message, &caller, timeout).await {
+    let request_id = caller.request_id(&message);
+    match front.answer(message, &caller, &request_id, timeout).await {
         Ok(answer) => {
             let mut response = answer.response;
             response.parameters.insert("triton_final_response".to_owned(), flag(true));
@@ -71,7 +76,7 @@ async fn answer(front: &Front, message: ModelInferRequest, caller: &Caller) -> M
         }
         // The id tells the caller which of its requests failed.
         Err(error) => ModelStreamInferResponse {
-            error_message: error.to_string(),
+            error_message: told(&error),
             infer_response: Some(ModelInferResponse { id, ..ModelInferResponse::default() }),
         },
     }

@@ -1,6 +1,6 @@
-//! Request bodies: read whole, within a size and a time, and inflated within a size.
+//! Request bodies: read whole, within a size and a time, and inflated within a size; all of them within a budget.
 
-use std::io::Read as _;
+use std::io::Read;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -9,25 +9,56 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body_util::BodyExt as _;
 
 use super::HttpError;
-use crate::front::Limits;
+use crate::front::budget::Held;
+use crate::front::{Budget, Front};
 
+/// JSON from this size on is read off the threads that serve everyone else: it takes about a millisecond.
+pub(super) const JSON_INLINE_BYTES_MAX: usize = 256 << 10;
+/// Room is taken for this much of an inflated body at a time.
+const INFLATE_STEP_BYTES: usize = 1 << 20;
 /// A zstd frame may ask for a window of this many bytes (as a power of two) to be kept while it is inflated.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
-/// The body as sent, less its `Content-Encoding`. A body that arrives in one piece is not copied.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Bytes, HttpError> {
+/// The body as sent, less its `Content-Encoding`, and the room that it takes: to be held until the request is answered.
+/// A body that arrives in one piece is not copied.
+pub(super) async fn read(headers: &HeaderMap, body: Body, front: &Front) -> Result<(Bytes, Held), HttpError> {
     let encoding = Encoding::of(headers)?;
-    let received = tokio::time::timeout(limits.body_read_timeout, collect(headers, body, limits.body_bytes));
+    let (limits, mut held) = (&front.limits, Held::default());
+    let collected = collect(headers, body, limits.body_bytes, &front.budget, &mut held);
+    let received = tokio::time::timeout(limits.body_read_timeout, collected);
     let timed_out = |_| HttpError::BodyTimeout { seconds: limits.body_read_timeout.as_secs() };
     let body = received.await.map_err(timed_out)??;
-    let Some(encoding) = encoding else { return Ok(body) };
-    let limit = limits.inflated_bytes;
-    // Inflating may take milliseconds; the threads that serve everyone else do not wait for it.
-    let inflated = tokio::task::spawn_blocking(move || inflate(encoding, &body, limit));
-    inflated.await.map_err(|_| HttpError::BodyBroken)?
+    let Some(encoding) = encoding else { return Ok((body, held)) };
+    let (limit, budget) = (limits.inflated_bytes, front.budget.clone());
+    // Inflating may take milliseconds, however small the body.
+    off_thread(true, move || {
+        // What was sent is let go of once it is inflated, and its room with it.
+        let mut inflated = Held::default();
+        let bytes = inflate(encoding, &body, limit, &budget, &mut inflated)?;
+        drop((body, held));
+        Ok((bytes, inflated))
+    })
+    .await?
 }
 
-async fn collect(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Bytes, HttpError> {
+/// Does `work` here, or off the threads that serve everyone else where it is `long`.
+pub(super) async fn off_thread<T: Send + 'static>(
+    long: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, HttpError> {
+    if !long {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await.map_err(|_| HttpError::GoingAway)
+}
+
+async fn collect(
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: usize,
+    budget: &Budget,
+    held: &mut Held,
+) -> Result<Bytes, HttpError> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(HttpError::BodyTooLarge { length: announced, limit });
@@ -39,6 +70,8 @@ async fn collect(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<By
         if first.len() + rest.len() + data.len() > limit {
             return Err(HttpError::BodyTooLarge { length: None, limit });
         }
+        // By what has come, not by what is announced: a promise takes no room from others.
+        budget.grow(held, first.len() + rest.len() + data.len())?;
         if first.is_empty() && rest.is_empty() {
             first = data;
             continue;
@@ -56,6 +89,8 @@ async fn collect(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<By
 #[derive(Debug, Clone, Copy)]
 enum Encoding {
     Gzip,
+    /// Zlib's format, as the name has it in HTTP.
+    Deflate,
     Zstd,
 }
 
@@ -64,6 +99,7 @@ impl Encoding {
         let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(None) };
         match value.as_bytes() {
             b"gzip" | b"x-gzip" => Ok(Some(Self::Gzip)),
+            b"deflate" => Ok(Some(Self::Deflate)),
             b"zstd" => Ok(Some(Self::Zstd)),
             b"identity" | b"" => Ok(None),
             other => Err(HttpError::UnknownEncoding { encoding: String::from_utf8_lossy(other).into_owned() }),
@@ -73,27 +109,53 @@ impl Encoding {
     const fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
             Self::Zstd => "zstd",
         }
     }
 }
 
-fn inflate(encoding: Encoding, body: &[u8], limit: usize) -> Result<Bytes, HttpError> {
+fn inflate(
+    encoding: Encoding,
+    body: &[u8],
+    limit: usize,
+    budget: &Budget,
+    held: &mut Held,
+) -> Result<Bytes, HttpError> {
     let refused = |_| HttpError::NotInflated { encoding: encoding.name() };
-    let mut inflated = Vec::with_capacity(body.len().saturating_mul(2).min(limit));
-    // One byte over the limit is enough to know.
-    let take = limit as u64 + 1;
-    match encoding {
-        Encoding::Gzip => flate2::read::MultiGzDecoder::new(body).take(take).read_to_end(&mut inflated),
+    let decoder: Box<dyn Read + '_> = match encoding {
+        Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(body)),
+        Encoding::Deflate => Box::new(flate2::read::ZlibDecoder::new(body)),
         Encoding::Zstd => {
             let mut decoder = zstd::Decoder::with_buffer(body).map_err(refused)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(refused)?;
-            decoder.take(take).read_to_end(&mut inflated)
+            Box::new(decoder)
+        }
+    };
+    // One byte over the limit is enough to know.
+    let mut decoder = decoder.take(limit as u64 + 1);
+    let mut inflated = Vec::with_capacity(body.len().saturating_mul(2).min(limit).min(INFLATE_STEP_BYTES));
+    loop {
+        budget.grow(held, inflated.len().saturating_add(INFLATE_STEP_BYTES).min(limit))?;
+        let step = decoder.by_ref().take(INFLATE_STEP_BYTES as u64).read_to_end(&mut inflated).map_err(refused)?;
+        if step == 0 {
+            break;
         }
     }
-    .map_err(refused)?;
     if inflated.len() > limit {
         return Err(HttpError::InflatedTooLarge { encoding: encoding.name(), limit });
     }
     Ok(inflated.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_long_work_leaves_the_thread() {
+        let id = || std::thread::current().id();
+        assert_eq!(off_thread(false, id).await.unwrap(), id());
+        assert_ne!(off_thread(true, id).await.unwrap(), id());
+    }
 }

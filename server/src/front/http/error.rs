@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT_ENCODING, ALLOW, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
-use crate::front::shown;
 use crate::front::status::{codes, retry_after_seconds};
+use crate::front::{shown, told};
 use crate::infer::InferError;
 
 /// Why a request is not answered.
@@ -16,7 +16,7 @@ pub(crate) enum HttpError {
     #[error(transparent)]
     Infer(#[from] InferError),
     /// The body is over its limit.
-    #[error("the body is {}, over the limit of {limit} bytes", told(*length))]
+    #[error("the body is {}, over the limit of {limit} bytes", length_told(*length))]
     BodyTooLarge {
         /// As announced, where it was.
         length: Option<u64>,
@@ -26,7 +26,7 @@ pub(crate) enum HttpError {
     /// The body is over its limit once it is inflated.
     #[error("the body is over the limit of {limit} bytes when its {encoding} encoding is undone")]
     InflatedTooLarge {
-        /// `gzip` or `zstd`.
+        /// `gzip`, `deflate` or `zstd`.
         encoding: &'static str,
         /// What is allowed.
         limit: usize,
@@ -34,15 +34,18 @@ pub(crate) enum HttpError {
     /// The body is not what its `Content-Encoding` says.
     #[error("the body is not {encoding} as its content-encoding says")]
     NotInflated {
-        /// `gzip` or `zstd`.
+        /// `gzip`, `deflate` or `zstd`.
         encoding: &'static str,
     },
-    /// Neither gzip nor zstd.
-    #[error("content-encoding '{}' is not supported; use gzip, zstd or none", shown(encoding))]
+    /// None of gzip, deflate and zstd.
+    #[error("content-encoding '{}' is not supported; use gzip, deflate, zstd or none", shown(encoding))]
     UnknownEncoding {
         /// As sent.
         encoding: String,
     },
+    /// What was to be done off the runtime's threads was not: the process is going away.
+    #[error("the server is shutting down")]
+    GoingAway,
     /// The body did not arrive in time.
     #[error("the body did not arrive within {seconds} s")]
     BodyTimeout {
@@ -73,7 +76,7 @@ pub(crate) enum HttpError {
     NotByCall,
 }
 
-fn told(length: Option<u64>) -> String {
+fn length_told(length: Option<u64>) -> String {
     length.map_or_else(|| "longer".to_owned(), |length| format!("{length} bytes"))
 }
 
@@ -91,6 +94,7 @@ impl HttpError {
             Self::BodyTooLarge { .. } | Self::InflatedTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotInflated { .. } | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::UnknownEncoding { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::GoingAway => StatusCode::SERVICE_UNAVAILABLE,
             Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoute { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -101,7 +105,7 @@ impl HttpError {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        let mut response = error_response(self.status(), &self.to_string());
+        let mut response = error_response(self.status(), &told(&self));
         match &self {
             Self::Infer(error) => {
                 if let Some(wait) = codes(error).retry_after {
@@ -112,7 +116,7 @@ impl IntoResponse for HttpError {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
             }
             Self::UnknownEncoding { .. } => {
-                response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd"));
+                response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, zstd"));
             }
             _ => {}
         }

@@ -8,7 +8,8 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
-use models::oip::{self, HEADER_LENGTH};
+use models::NamedTensor;
+use models::oip::{self, BinaryOutputs, Encoded, HEADER_LENGTH, Invalid};
 use tokio::time::Instant;
 
 use super::reply::Payload;
@@ -17,16 +18,18 @@ use super::{HttpError, body};
 use crate::front::access::{self, Access};
 use crate::front::convert::invalid;
 use crate::front::{Front, REQUEST_ID_HEADER, VARIANT_HEADER, VERSION_HEADER, request_id, shorter, shown};
-use crate::infer::{InferReply, InferRequest};
+use crate::infer::{Form, InferReply, InferRequest};
 use crate::route::Variant;
 
 pub(super) async fn infer(State(front): State<Arc<Front>>, target: Target, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut exchange = Exchange::new(&target.model, &parts);
     let answer = async {
-        let body = body::read(&parts.headers, body, &front.limits).await?;
+        let (body, _held) = body::read(&parts.headers, body, &front).await?;
         exchange.request_bytes = body.len();
-        let decoded = oip::decode(&body, header_length(&parts.headers)?, front.limits.oip())?;
+        let (json_length, limits) = (header_length(&parts.headers)?, front.limits.oip());
+        let long = json_length.unwrap_or(body.len()) > body::JSON_INLINE_BYTES_MAX;
+        let decoded = body::off_thread(long, move || oip::decode(&body, json_length, limits)).await??;
         exchange.adopt_id(&decoded.id);
         let request = InferRequest {
             model: target.model.clone(),
@@ -35,11 +38,12 @@ pub(super) async fn infer(State(front): State<Arc<Front>>, target: Target, reque
             inputs: decoded.inputs,
             outputs: decoded.outputs,
             timeout: shorter(decoded.timeout, target::timeout(&parts.headers)?),
+            form: Form::Json(decoded.binary),
         };
-        let reply = front.inference.infer(request, &parts.headers).await?;
-        let told = oip::Reply { model: &reply.model, version: &reply.version, id: &reply.id, outputs: &reply.outputs };
-        let payload = Payload::new(oip::encode(told, &decoded.binary)?);
-        Ok(exchange.answered(&reply, payload))
+        let reply = front.inference.infer(request, &parts.headers, exchange.request_id()).await?;
+        exchange.answered(&reply);
+        let encoded = body::off_thread(long_in_json(&reply.outputs), move || encode(&reply)).await?;
+        Ok(exchange.sent(Payload::new(encoded?)))
     };
     let answer: Result<Payload, HttpError> = answer.await;
     let response = match answer {
@@ -47,6 +51,22 @@ pub(super) async fn infer(State(front): State<Arc<Front>>, target: Target, reque
         Err(error) => error.into_response(),
     };
     exchange.finish(&front, response)
+}
+
+fn encode(reply: &InferReply) -> Result<Encoded, Invalid> {
+    let InferReply { model, version, id, outputs, form, .. } = reply;
+    let binary = match form {
+        Form::Json(binary) => binary,
+        // No request of this front end has it.
+        Form::Raw => &BinaryOutputs::default(),
+    };
+    oip::encode(oip::Reply { model, version, id, outputs }, binary)
+}
+
+/// Whether writing `outputs` as JSON takes long, wherever all of them are. A number takes about three times its bytes.
+pub(super) fn long_in_json(outputs: &[NamedTensor]) -> bool {
+    let bytes: usize = outputs.iter().map(|output| output.tensor.data().len()).sum();
+    bytes > body::JSON_INLINE_BYTES_MAX / 3
 }
 
 fn header_length(headers: &HeaderMap) -> Result<Option<usize>, HttpError> {
@@ -93,9 +113,19 @@ impl Exchange {
         }
     }
 
-    pub(super) fn answered(&mut self, reply: &InferReply, payload: Payload) -> Payload {
+    /// The id that logs and the answer have: the caller's, or one that is made now.
+    pub(super) fn request_id(&mut self) -> &str {
+        self.request_id.get_or_insert_with(request_id::made).to_str().unwrap_or_default()
+    }
+
+    /// Notes who answered.
+    pub(super) fn answered(&mut self, reply: &InferReply) {
         self.answered_by = Some((Arc::clone(&reply.version), reply.variant));
         self.queued_and_compute = Some((reply.queued, reply.compute));
+    }
+
+    /// Notes what is sent.
+    pub(super) const fn sent(&mut self, payload: Payload) -> Payload {
         self.response_bytes = payload.length;
         payload
     }

@@ -71,7 +71,7 @@ pub(super) async fn index(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpError> {
-    let body = body::read(&headers, body, &front.limits).await?;
+    let (body, _held) = body::read(&headers, body, &front).await?;
     let request: IndexRequest = match &*body {
         [] => IndexRequest::default(),
         body => serde_json::from_slice(body)

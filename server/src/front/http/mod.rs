@@ -35,6 +35,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v2/repository/index", post(metadata::index))
         .route("/v2/repository/models/{model}/load", post(metadata::not_by_call))
         .route("/v2/repository/models/{model}/unload", post(metadata::not_by_call))
+        .route("/", get(v1::alive))
         .route("/v1/models/{call}", get(v1::status).post(v1::predict))
         .route("/v1/models/{model}/versions/{call}", get(v1::status).post(v1::predict))
         .route("/v1/models/{model}/labels/{call}", get(v1::status).post(v1::predict))

@@ -79,11 +79,14 @@ fn plain(mut parts: Vec<Bytes>, length: usize) -> Response {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coding {
     Gzip,
+    /// Zlib's format, as the name has it in HTTP.
+    Deflate,
     Zstd,
 }
 
 impl Coding {
-    /// The coding the caller likes best; zstd where it likes both alike.
+    /// The coding the caller likes best; of those it likes alike gzip, which every client that names it can undo: some
+    /// HTTP libraries name zstd though the client above them cannot.
     fn accepted(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
         let choices = text.split(',').take(16).filter_map(|choice| {
@@ -91,13 +94,18 @@ impl Coding {
             let quality = parameters.trim().strip_prefix("q=").map_or(Some(1.0), |q| q.trim().parse::<f32>().ok())?;
             let coding = match name.trim() {
                 "gzip" | "x-gzip" => Self::Gzip,
+                "deflate" => Self::Deflate,
                 "zstd" => Self::Zstd,
                 _ => return None,
             };
             (quality > 0.0).then_some((quality, coding))
         });
-        let zstd = |coding: Self| coding == Self::Zstd;
-        let best = choices.max_by(|a, b| a.0.total_cmp(&b.0).then(zstd(a.1).cmp(&zstd(b.1))));
+        let preference = |coding: Self| match coding {
+            Self::Gzip => 2,
+            Self::Zstd => 1,
+            Self::Deflate => 0,
+        };
+        let best = choices.max_by(|a, b| a.0.total_cmp(&b.0).then(preference(a.1).cmp(&preference(b.1))));
         best.map(|(_, coding)| coding)
     }
 
@@ -105,6 +113,11 @@ impl Coding {
         match self {
             Self::Gzip => {
                 let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                parts.iter().try_for_each(|part| encoder.write_all(part))?;
+                encoder.finish()
+            }
+            Self::Deflate => {
+                let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
                 parts.iter().try_for_each(|part| encoder.write_all(part))?;
                 encoder.finish()
             }
@@ -125,6 +138,7 @@ impl Coding {
         };
         let name = match self {
             Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
             Self::Zstd => "zstd",
         };
         let mut response = Response::new(Body::from(compressed));
@@ -146,8 +160,11 @@ mod tests {
             Coding::accepted(&headers)
         };
         assert_eq!(accepted("gzip, deflate, br"), Some(Coding::Gzip));
-        assert_eq!(accepted("gzip, zstd"), Some(Coding::Zstd));
-        assert_eq!(accepted("zstd, gzip"), Some(Coding::Zstd));
+        assert_eq!(accepted("gzip, deflate, zstd"), Some(Coding::Gzip));
+        assert_eq!(accepted("zstd, gzip"), Some(Coding::Gzip));
+        assert_eq!(accepted("deflate, zstd"), Some(Coding::Zstd));
+        assert_eq!(accepted("deflate"), Some(Coding::Deflate));
+        assert_eq!(accepted("zstd;q=0.9, gzip;q=0.8"), Some(Coding::Zstd));
         assert_eq!(accepted("zstd;q=0.5, gzip;q=0.8"), Some(Coding::Gzip));
         assert_eq!(accepted("gzip;q=0, identity"), None);
         assert_eq!(accepted("br"), None);

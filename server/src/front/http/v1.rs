@@ -5,17 +5,17 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, Uri};
-use models::oip::Encoded;
+use models::oip::{BinaryOutputs, Encoded};
 use serde_json::json;
 
-use super::infer::{Exchange, variant_name};
+use super::infer::{Exchange, long_in_json, variant_name};
 use super::reply::{self, Payload};
 use super::target::{self, Target};
 use super::{HttpError, body};
 use crate::catalog::VersionView;
 use crate::front::convert::v1;
 use crate::front::{Front, VARIANT_HEADER};
-use crate::infer::{InferError, InferRequest};
+use crate::infer::{Form, InferError, InferRequest};
 
 pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
@@ -29,10 +29,12 @@ pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, req
         parts.headers.insert(VARIANT_HEADER, HeaderValue::from_static(variant_name(label)));
     }
     let answer = async {
-        let body = body::read(&parts.headers, body, &front.limits).await?;
+        let (body, _held) = body::read(&parts.headers, body, &front).await?;
         exchange.request_bytes = body.len();
         let signature = version(&front, &target)?.signature;
-        let (inputs, format) = v1::decode(&body, &signature, &front.limits)?;
+        let (long, limits) = (body.len() > body::JSON_INLINE_BYTES_MAX, Arc::clone(&front));
+        let decoded = body::off_thread(long, move || v1::decode(&body, &signature, &limits.limits)).await?;
+        let (inputs, format) = decoded?;
         let request = InferRequest {
             model: target.model.clone(),
             version: target.version.clone(),
@@ -40,10 +42,12 @@ pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, req
             inputs,
             outputs: None,
             timeout: target::timeout(&parts.headers)?,
+            form: Form::Json(BinaryOutputs::default()),
         };
-        let reply = front.inference.infer(request, &parts.headers).await?;
-        let json = v1::encode(&reply.outputs, format)?;
-        Ok(exchange.answered(&reply, Payload::new(Encoded { json, binary: Vec::new() })))
+        let reply = front.inference.infer(request, &parts.headers, exchange.request_id()).await?;
+        exchange.answered(&reply);
+        let json = body::off_thread(long_in_json(&reply.outputs), move || v1::encode(&reply.outputs, format)).await?;
+        Ok(exchange.sent(Payload::new(Encoded { json: json?, binary: Vec::new() })))
     };
     let answer: Result<Payload, HttpError> = answer.await;
     let response = match answer {
@@ -59,6 +63,16 @@ fn version(front: &Front, target: &Target) -> Result<VersionView, InferError> {
         Some(label) => front.catalog.label(&target.model, label),
         None => front.catalog.version(&target.model, target.version.as_deref()),
     }
+}
+
+/// V1's liveness of the server, which KServe's client asks for.
+pub(super) async fn alive(State(front): State<Arc<Front>>) -> Response {
+    let live = front.catalog.live();
+    let mut response = reply::json(json!({"status": if live { "alive" } else { "stopped" }}).to_string().into_bytes());
+    if !live {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
 }
 
 /// TensorFlow Serving's status, with KServe's `name` and `ready` beside it; 503 while no version answers.

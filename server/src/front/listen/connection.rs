@@ -3,11 +3,14 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -28,13 +31,21 @@ const HEADERS_BYTES_MAX: u32 = 32 << 10;
 /// Read buffer of one HTTP/1.1 connection, which bounds its headers too.
 const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
 
+/// How long a drain leaves an idle HTTP/1.1 connection open, so that a request that is on its way is answered, with
+/// `Connection: close`, and not reset. A second is several round trips between continents; callers that wait longer
+/// between requests had not sent one yet, and the drain must not last longer for them.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// What the connections of one port share.
 pub(super) struct Connections {
     builder: auto::Builder<TokioExecutor>,
     age_max: Option<Duration>,
     age_jitter: Duration,
     age_grace: Duration,
+    linger: Duration,
     first_byte_timeout: Duration,
+    /// Nothing but HTTP/2 is spoken.
+    grpc: bool,
     shutdown: CancellationToken,
     cut: CancellationToken,
 }
@@ -46,7 +57,10 @@ impl Connections {
             age_max: options.connection_age_max,
             age_jitter: options.connection_age_jitter,
             age_grace: options.connection_age_grace,
+            // A drain with little time keeps most of it for requests.
+            linger: LINGER.min(options.drain_timeout / 4),
             first_byte_timeout: options.header_read_timeout,
+            grpc: options.protocol == Protocol::Grpc,
             shutdown,
             cut,
         }
@@ -65,8 +79,10 @@ impl Connections {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
         let spoke = tokio::select! {
+            // What has arrived is served, whatever else happened meanwhile.
+            biased;
             spoke = tokio::time::timeout(self.first_byte_timeout, stream.readable()) => spoke.is_ok(),
-            () = self.shutdown.cancelled() => false,
+            () = self.drained() => false,
         };
         if spoke {
             self.drive(stream, peer, service).await;
@@ -81,10 +97,24 @@ impl Connections {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let state = Arc::new(State::default());
+        if self.shutdown.is_cancelled() {
+            state.closing.store(true, Ordering::Relaxed);
+        }
+        let seen = Arc::clone(&state);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
+            let http2 = request.version() == Version::HTTP_2;
+            seen.http2.store(http2, Ordering::Relaxed);
             // Clones share state: an `Arc` or two. Readiness needs no wait: no service here limits itself by it.
-            service.clone().call(request)
+            let (answer, seen) = (service.clone().call(request), Arc::clone(&seen));
+            async move {
+                let mut response = answer.await?;
+                if !http2 && seen.closing.load(Ordering::Relaxed) {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(io), service));
         let aged = async {
@@ -93,26 +123,55 @@ impl Connections {
                 None => std::future::pending().await,
             }
         };
-        let ended = tokio::select! {
+        tokio::select! {
             biased;
-            ended = connection.as_mut() => Some(ended),
-            () = self.shutdown.cancelled() => None,
-            () = aged => None,
-        };
-        if let Some(ended) = ended {
-            return log_end(ended);
+            ended = connection.as_mut() => return log_end(ended),
+            () = self.shutdown.cancelled() => {}
+            () = aged => {}
         }
+        state.closing.store(true, Ordering::Relaxed);
+        if self.grpc || state.http2.load(Ordering::Relaxed) {
+            // GOAWAY loses nothing: what was sent before it came is served, and what comes after goes elsewhere.
+            connection.as_mut().graceful_shutdown();
+        }
+        let old = tokio::time::sleep(self.age_grace);
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return log_end(ended),
+            () = self.cut.cancelled() => return,
+            () = self.drained() => {}
+            // An idle caller had this long to send one more request and be told to close.
+            () = old => {
+                // In a drain the port's deadline decides, which may be later than that of one old connection.
+                if !self.shutdown.is_cancelled() {
+                    tracing::debug!(%peer, "an old connection was cut");
+                    return;
+                }
+            }
+        }
+        // HTTP/1.1 has no GOAWAY: this ends an idle connection at once, and any other after its answer.
         connection.as_mut().graceful_shutdown();
         tokio::select! {
             biased;
             ended = connection.as_mut() => log_end(ended),
             () = self.cut.cancelled() => {}
-            // In a drain the port's deadline decides, which may be later than that of one old connection.
-            () = tokio::time::sleep(self.age_grace), if !self.shutdown.is_cancelled() => {
-                tracing::debug!(%peer, "an old connection was cut");
-            }
         }
     }
+
+    /// The port closes, and callers whose requests were on their way have had time.
+    async fn drained(&self) {
+        self.shutdown.cancelled().await;
+        tokio::time::sleep(self.linger).await;
+    }
+}
+
+/// What a connection and the requests on it tell each other.
+#[derive(Default)]
+struct State {
+    /// It is old, or the port closes: the next answer says so.
+    closing: AtomicBool,
+    /// It speaks HTTP/2.
+    http2: AtomicBool,
 }
 
 /// Callers break connections all the time; that is theirs to notice.

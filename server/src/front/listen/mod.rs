@@ -20,15 +20,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use connection::Connections;
+
+/// Connections that the kernel keeps until they are accepted, as tokio asks it to.
+const BACKLOG_MAX: usize = 1024;
 
 /// What a port speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,18 +133,25 @@ impl Listener {
         let cut = CancellationToken::new();
         let connections = Arc::new(Connections::new(&options, shutdown.clone(), cut.clone()));
         let tasks = TaskTracker::new();
-        loop {
-            let accepted = tokio::select! {
-                accepted = accept(&socket, &permits) => accepted,
-                () = shutdown.cancelled() => break,
-            };
-            let (stream, peer, permit) = accepted;
+        let start = |(stream, peer, permit)| {
             let (connections, service) = (Arc::clone(&connections), service.clone());
             tasks.spawn(async move {
                 // TLS will be accepted here, on the connection's own task, so that a slow handshake holds up nobody.
                 connections.run(stream, peer, service).await;
-                drop(permit);
+                drop::<OwnedSemaphorePermit>(permit);
             });
+        };
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                accepted = accept(&socket, &permits) => start(accepted),
+            }
+        }
+        // To their callers these are connected, and may have sent a request.
+        for _ in 0..BACKLOG_MAX {
+            let Some(accepted) = accept(&socket, &permits).now_or_never() else { break };
+            start(accepted);
         }
         drop(socket);
         tasks.close();
@@ -156,10 +167,7 @@ impl Listener {
 }
 
 /// The next connection, once there is room for it.
-async fn accept(
-    socket: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit) {
+async fn accept(socket: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
     loop {
         match socket.accept().await {

@@ -156,3 +156,60 @@ async fn connections_over_the_limit_wait_for_room() {
     drop(first);
     assert!(receive(&mut second).await.starts_with("HTTP/1.1 200"));
 }
+
+async fn answered(stream: &mut TcpStream, path: &str) -> String {
+    send(stream, path).await;
+    let answer = receive(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    answer
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_that_is_old_answers_one_more_request() {
+    let port = open(short_lived).await;
+    let mut stream = TcpStream::connect(port.address).await.unwrap();
+    assert!(!answered(&mut stream, "/peer").await.contains("connection: close"));
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(answered(&mut stream, "/peer").await.contains("connection: close"));
+    assert!(ended(&mut stream).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_arrives_in_a_drain_is_answered_and_its_caller_told_to_close() {
+    let port = open(|_| {}).await;
+    let mut idle = TcpStream::connect(port.address).await.unwrap();
+    assert!(!answered(&mut idle, "/peer").await.contains("connection: close"));
+    let mut silent = TcpStream::connect(port.address).await.unwrap();
+    port.shutdown.cancel();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for stream in [&mut idle, &mut silent] {
+        assert!(answered(stream, "/peer").await.contains("connection: close"));
+        assert!(ended(stream).await);
+    }
+    assert_eq!(port.served.await.unwrap(), Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn what_has_arrived_when_the_drain_starts_is_answered() {
+    let port = open(|_| {}).await;
+    let mut stream = TcpStream::connect(port.address).await.unwrap();
+    send(&mut stream, "/peer").await;
+    port.shutdown.cancel();
+    assert!(receive(&mut stream).await.starts_with("HTTP/1.1 200 OK"));
+    assert_eq!(port.served.await.unwrap(), Drained { cut: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_a_second_for_idle_connections_and_no_longer() {
+    let port = open(|_| {}).await;
+    let mut idle = TcpStream::connect(port.address).await.unwrap();
+    answered(&mut idle, "/peer").await;
+    let mut silent = TcpStream::connect(port.address).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let started = tokio::time::Instant::now();
+    port.shutdown.cancel();
+    assert_eq!(port.served.await.unwrap(), Drained { cut: 0 });
+    let took = started.elapsed().as_millis();
+    assert!((1000..1100).contains(&took), "{took} ms");
+    assert!(ended(&mut idle).await && ended(&mut silent).await);
+}

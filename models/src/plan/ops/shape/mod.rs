@@ -18,6 +18,12 @@ pub(crate) fn normalise_axis(axis: i64, rank: usize) -> Result<usize, OpError> {
         .ok_or_else(|| OpError::Shape(format!("axis {axis} of a tensor of rank {rank}")))
 }
 
+/// Where a shape is cut in two: an axis as [`normalise_axis`] has it, or the rank itself. Only an axis counted from the
+/// start may be the rank; negative ones count from the last axis, as ever.
+pub(crate) fn normalise_cut(axis: i64, rank: usize) -> Result<usize, OpError> {
+    if usize::try_from(axis) == Ok(rank) { Ok(rank) } else { normalise_axis(axis, rank) }
+}
+
 /// `x` itself, if it is that wide.
 pub(crate) fn width(x: &Value, width: usize) -> Result<Value, OpError> {
     match x.dims().last() {
@@ -66,8 +72,7 @@ pub(crate) fn reshape(x: &Value, shape: &Value, zero_copies: bool) -> Result<Val
 }
 
 pub(crate) fn flatten(x: &Value, axis: i64) -> Result<Value, OpError> {
-    // The axis may equal the rank: everything becomes one row per element.
-    let axis = normalise_axis(axis, x.dims().len() + 1).or_else(|_| normalise_axis(axis, x.dims().len()))?;
+    let axis = normalise_cut(axis, x.dims().len())?;
     let rows = x.dims()[..axis].iter().product();
     let columns = x.dims()[axis..].iter().product();
     with_shape(x, vec![rows, columns])

@@ -1,13 +1,14 @@
 //! `ModelInfer` and the calls about models.
 
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use bytes::Bytes;
 use models::Datatype;
+use prost::Message as _;
 use tonic::{Code, Request};
 
 use super::{client, input, refusal, request, typed};
-use crate::front::convert::proto as convert;
 use crate::front::grpc::proto::infer_parameter::ParameterChoice;
 use crate::front::grpc::proto::*;
 use crate::front::{Limits, testing};
@@ -27,12 +28,48 @@ async fn every_datatype_survives_raw_and_typed() {
         assert_eq!((&*output.datatype, &*output.shape), (datatype.name(), &[4][..]));
 
         let tensor = models::Tensor::new(datatype, vec![4], data).unwrap();
-        let Some(contents) = convert::typed_contents(&tensor) else { continue };
-        let echoed = client.model_infer(request(vec![typed(datatype.name(), &[4], contents.clone())], vec![])).await;
+        let Some(contents) = typed_contents(&tensor) else { continue };
+        let echoed = client.model_infer(request(vec![typed(datatype.name(), &[4], contents)], vec![])).await;
         let echoed = echoed.unwrap().into_inner();
-        assert_eq!(echoed.outputs[0].contents, Some(contents), "typed is answered in kind: {datatype}");
-        assert!(echoed.raw_output_contents.is_empty());
+        assert_eq!(echoed.raw_output_contents, std::slice::from_ref(tensor.data()), "answers are raw: {datatype}");
+        assert_eq!(echoed.outputs[0].contents, None);
     }
+}
+
+/// The elements of `tensor` in the field of its datatype; FP16 and BF16 have none.
+fn typed_contents(tensor: &models::Tensor) -> Option<InferTensorContents> {
+    fn each<const N: usize, T>(data: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
+        data.as_chunks::<N>().0.iter().map(|chunk| read(*chunk)).collect()
+    }
+    let data: &[u8] = tensor.data();
+    let mut c = InferTensorContents::default();
+    match tensor.datatype() {
+        Datatype::Bool => c.bool_contents = data.iter().map(|byte| *byte != 0).collect(),
+        Datatype::Int8 => c.int_contents = each(data, |b| i32::from(i8::from_le_bytes(b))),
+        Datatype::Int16 => c.int_contents = each(data, |b| i32::from(i16::from_le_bytes(b))),
+        Datatype::Int32 => c.int_contents = each(data, i32::from_le_bytes),
+        Datatype::Int64 => c.int64_contents = each(data, i64::from_le_bytes),
+        Datatype::Uint8 => c.uint_contents = each(data, |b| u32::from(u8::from_le_bytes(b))),
+        Datatype::Uint16 => c.uint_contents = each(data, |b| u32::from(u16::from_le_bytes(b))),
+        Datatype::Uint32 => c.uint_contents = each(data, u32::from_le_bytes),
+        Datatype::Uint64 => c.uint64_contents = each(data, u64::from_le_bytes),
+        Datatype::Fp32 => c.fp32_contents = each(data, f32::from_le_bytes),
+        Datatype::Fp64 => c.fp64_contents = each(data, f64::from_le_bytes),
+        Datatype::Bytes => c.bytes_contents = tensor.byte_elements().map(Bytes::copy_from_slice).collect(),
+        Datatype::Fp16 | Datatype::Bf16 => return None,
+    }
+    Some(c)
+}
+
+#[tokio::test]
+async fn what_a_message_holds_is_bounded_before_it_is_decoded() {
+    let mut client = client(testing::front()).await;
+    let many = request(vec![input("INT8", &[1]); 257], vec![]);
+    let error = "the request has more inputs than the limit of 256";
+    assert_eq!(refusal(&mut client, many).await, (Code::InvalidArgument, error.to_owned()));
+    let deep = request(vec![input("INT8", &[1; 65])], vec![]);
+    let error = "an input's shape has more dimensions than the limit of 16";
+    assert_eq!(refusal(&mut client, deep).await, (Code::InvalidArgument, error.to_owned()), "before it is decoded");
 }
 
 #[tokio::test]
@@ -171,6 +208,24 @@ async fn failures_of_the_request_path_have_their_codes() {
 }
 
 #[tokio::test]
+async fn no_error_is_endless_and_names_are_limited() {
+    let mut client = client(testing::front()).await;
+    let endless = ModelInferRequest { id: "endless".to_owned(), ..request(vec![], vec![]) };
+    let (code, message) = refusal(&mut client, endless).await;
+    assert_eq!(code, Code::InvalidArgument);
+    assert!(message.ends_with('…') && message.len() <= 4096, "{}", message.len());
+    let long = || "m".repeat(300);
+    let told = "name is 300 bytes long, over the limit of 256";
+    let metadata = ModelMetadataRequest { name: long(), ..ModelMetadataRequest::default() };
+    assert_eq!(client.model_metadata(metadata).await.unwrap_err().message(), told);
+    let config = ModelConfigRequest { name: long(), ..ModelConfigRequest::default() };
+    assert_eq!(client.model_config(config).await.unwrap_err().message(), told);
+    let statistics = ModelStatisticsRequest { name: "pair".into(), version: long() };
+    let status = client.model_statistics(statistics).await.unwrap_err();
+    assert_eq!(status.message(), "version is 300 bytes long, over the limit of 256");
+}
+
+#[tokio::test]
 async fn the_shorter_deadline_reaches_the_request_path() {
     let mut client = client(testing::front()).await;
     let mut asked = with_parameter("timeout", ParameterChoice::Int64Param(2_000_000));
@@ -204,28 +259,70 @@ async fn metadata_chooses_the_variant_and_carries_the_id() {
 }
 
 #[tokio::test]
+async fn every_answer_and_error_carries_an_id() {
+    let mut client = client(testing::front()).await;
+    let mut id = async |model: &str, message_id: &str| {
+        let request = ModelInferRequest { model_name: model.into(), id: message_id.into(), ..Default::default() };
+        let metadata = match client.model_infer(request).await {
+            Ok(response) => response.metadata().clone(),
+            Err(status) => status.metadata().clone(),
+        };
+        metadata.get("x-request-id").unwrap().to_str().unwrap().to_owned()
+    };
+    assert_eq!(id("all", "order-66").await, "order-66");
+    assert_eq!(id("nope", "order-66").await, "order-66");
+    assert_eq!(id("all", "").await.len(), 36);
+    assert_eq!(id("nope", "two words").await.len(), 36);
+}
+
+#[tokio::test]
 async fn messages_are_limited_compressed_or_not() {
     use tonic::codec::CompressionEncoding::{Gzip, Zstd};
     let limits = Limits { message_bytes: 10_000, ..Limits::default() };
     let client = client(testing::front_with(limits)).await;
     let big = || request(vec![input("UINT8", &[20_000])], vec![vec![0; 20_000]]);
     for mut client in [client.clone(), client.clone().send_compressed(Gzip), client.clone().send_compressed(Zstd)] {
-        let (code, message) = refusal(&mut client, big()).await;
-        assert!(matches!(code, Code::OutOfRange | Code::ResourceExhausted), "{code:?} {message}");
+        let status = client.model_infer(big()).await.unwrap_err();
+        let text = "the message is over the limit of 10000 bytes, as sent or when its encoding is undone";
+        assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, text));
+        assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "-1", "another try is useless");
+        let mut stream = client.model_stream_infer(futures::stream::iter([big()])).await.unwrap().into_inner();
+        let status = stream.message().await.unwrap_err();
+        assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, text));
         let small = request(vec![input("UINT8", &[9_000])], vec![vec![0; 9_000]]);
         assert_eq!(client.model_infer(small).await.unwrap().into_inner().raw_output_contents[0].len(), 9_000);
     }
 }
 
+/// The flag and the bytes of the one message that a request to `pair` is answered with.
+async fn framed(encoding: &str, flag: u8, message: &[u8]) -> (u8, Vec<u8>) {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    let body = [&[flag][..], &length, message].concat();
+    let request = http::Request::post("/inference.GRPCInferenceService/ModelInfer")
+        .header("content-type", "application/grpc")
+        .header("grpc-encoding", encoding)
+        .header("grpc-accept-encoding", "gzip")
+        .body(axum::body::Body::from(body))
+        .unwrap();
+    let response = tower::ServiceExt::oneshot(super::super::service(testing::front()), request).await.unwrap();
+    let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+    (body[0], body[5..].to_vec())
+}
+
 #[tokio::test]
-async fn compressed_requests_are_answered_in_kind() {
-    use tonic::codec::CompressionEncoding::Gzip;
-    let client = client(testing::front()).await.accept_compressed(Gzip);
-    let asked = || request(vec![input("UINT8", &[9])], vec![vec![0; 9]]);
-    for mut client in [client.clone().send_compressed(Gzip), client.clone()] {
-        let response = client.model_infer(asked()).await.unwrap();
-        assert_eq!(response.into_inner().raw_output_contents, [Bytes::from(vec![0; 9])]);
-    }
+async fn answers_are_compressed_where_the_request_was() {
+    let asked = request(vec![input("UINT8", &[9])], vec![vec![0; 9]]).encode_to_vec();
+    let (flag, plain) = framed("identity", 0, &asked).await;
+    assert_eq!(flag, 0, "gzip is accepted, but the request was plain");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&asked).unwrap();
+    let (flag, compressed) = framed("gzip", 1, &encoder.finish().unwrap()).await;
+    assert_eq!(flag, 1);
+    let mut inflated = Vec::new();
+    flate2::read::GzDecoder::new(&*compressed).read_to_end(&mut inflated).unwrap();
+    assert_eq!(inflated, plain);
+    let answer = ModelInferResponse::decode(&*plain).unwrap();
+    assert_eq!(answer.raw_output_contents, [Bytes::from(vec![0; 9])]);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{client, request};
 use crate::front::grpc::proto::ModelInferRequest;
-use crate::front::{AccessLog, Front, Limits, testing};
+use crate::front::{AccessLog, Budget, Front, Limits, testing};
 use crate::infer::{InferReply, Inference};
 use crate::route::Variant;
 
@@ -52,14 +52,15 @@ fn slow(limits: Limits) -> (Arc<Front>, Arc<AtomicUsize>) {
                 variant: Variant::Stable,
                 id: request.id,
                 outputs: vec![],
+                form: request.form,
                 queued,
                 compute,
             })
         })
     });
     let (draining, closing) = Default::default();
-    let front =
-        Front { inference, catalog: testing::catalog(), limits, access: AccessLog::one_in(0), draining, closing };
+    let (catalog, budget, access) = (testing::catalog(), Budget::new(&limits), AccessLog::one_in(0));
+    let front = Front { inference, catalog, limits, budget, access, draining, closing };
     (front.shared(), most)
 }
 

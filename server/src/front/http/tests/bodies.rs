@@ -1,20 +1,27 @@
 //! Bodies as bodies: sizes, encodings, timeouts, ids.
 
 use std::io::{Read as _, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use serde_json::json;
 
 use super::{ask_at, post, request};
-use crate::front::{Limits, testing};
+use crate::front::{Budget, Limits, testing};
 
 const PATH: &str = "/v2/models/pair/infer";
 
 fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn deflate(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(body).unwrap();
     encoder.finish().unwrap()
 }
@@ -29,9 +36,12 @@ fn valid() -> String {
 
 #[tokio::test]
 async fn compressed_requests_are_inflated() {
-    for (encoding, body) in
-        [("gzip", gzip(valid().as_bytes())), ("zstd", zstd::encode_all(valid().as_bytes(), 1).unwrap())]
-    {
+    let valid = valid();
+    for (encoding, body) in [
+        ("gzip", gzip(valid.as_bytes())),
+        ("deflate", deflate(valid.as_bytes())),
+        ("zstd", zstd::encode_all(valid.as_bytes(), 1).unwrap()),
+    ] {
         let answer = post(PATH, &[("content-encoding", encoding)], body).await;
         assert_eq!(answer.json()["outputs"][0]["data"], json!([1.0]), "{encoding}");
     }
@@ -40,7 +50,8 @@ async fn compressed_requests_are_inflated() {
 #[tokio::test]
 async fn bombs_and_garbage_are_refused() {
     let zeros = vec![b' '; 4 << 20];
-    let bombs = [("gzip", gzip(&zeros)), ("zstd", zstd::encode_all(&*zeros, 19).unwrap())];
+    let bombs =
+        [("gzip", gzip(&zeros)), ("deflate", deflate(&zeros)), ("zstd", zstd::encode_all(&*zeros, 19).unwrap())];
     for (encoding, body) in bombs {
         let limits = Limits { body_bytes: 1 << 20, inflated_bytes: 1 << 20, ..Limits::default() };
         let headers = [("content-encoding", encoding)];
@@ -52,8 +63,8 @@ async fn bombs_and_garbage_are_refused() {
         assert_eq!((answer.status.as_u16(), answer.error()), (400, error));
     }
     let answer = post(PATH, &[("content-encoding", "br")], "x").await;
-    assert_eq!((answer.status.as_u16(), answer.header("accept-encoding")), (415, "gzip, zstd"));
-    assert_eq!(answer.error(), "content-encoding 'br' is not supported; use gzip, zstd or none");
+    assert_eq!((answer.status.as_u16(), answer.header("accept-encoding")), (415, "gzip, deflate, zstd"));
+    assert_eq!(answer.error(), "content-encoding 'br' is not supported; use gzip, deflate, zstd or none");
 }
 
 #[tokio::test]
@@ -108,7 +119,13 @@ async fn responses_are_compressed_only_when_asked_and_worth_it() {
     let mut inflated = Vec::new();
     flate2::read::GzDecoder::new(&*gzip.body).read_to_end(&mut inflated).unwrap();
     assert_eq!(inflated, plain.body);
-    let zstd = post(PATH, &[("accept-encoding", "gzip, zstd")], body).await;
+    let deflate = post(PATH, &[("accept-encoding", "deflate")], body.clone()).await;
+    assert_eq!(deflate.header("content-encoding"), "deflate");
+    inflated.clear();
+    flate2::read::ZlibDecoder::new(&*deflate.body).read_to_end(&mut inflated).unwrap();
+    assert_eq!(inflated, plain.body);
+    let zstd = post(PATH, &[("accept-encoding", "zstd")], body).await;
+    assert_eq!(zstd.header("content-encoding"), "zstd");
     assert_eq!(zstd::decode_all(&*zstd.body).unwrap(), plain.body);
     assert_eq!(post(PATH, &[("accept-encoding", "gzip")], valid()).await.header("content-encoding"), "");
 }
@@ -147,4 +164,28 @@ async fn the_variant_that_was_asked_for_answers() {
     assert_eq!((answer.header("x-sluice-version"), answer.header("x-sluice-variant")), ("v2", "canary"));
     let answer = post("/v2/models/all/versions/v2/infer", &[], body).await;
     assert_eq!((answer.header("x-sluice-version"), answer.json()["model_version"].as_str()), ("v2", Some("v2")));
+}
+
+#[tokio::test]
+async fn bodies_share_a_budget_and_give_it_back() {
+    let mut front = Arc::into_inner(testing::front()).unwrap();
+    front.budget = Budget::of(1 << 20);
+    let front = Arc::new(front);
+    let arriving = || {
+        let start = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 300 << 10]))]);
+        request("POST", PATH, &[], Body::from_stream(start.chain(stream::pending())))
+    };
+    let mut open: Vec<_> = (0..3).map(|_| Box::pin(ask_at(Arc::clone(&front), arriving()))).collect();
+    for body in &mut open {
+        assert!(body.now_or_never().is_none());
+    }
+    let answer = ask_at(Arc::clone(&front), arriving()).await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "1"));
+    let bomb = gzip(&vec![b' '; 1 << 20]);
+    let answer = ask_at(Arc::clone(&front), request("POST", PATH, &[("content-encoding", "gzip")], bomb)).await;
+    assert_eq!(answer.status.as_u16(), 429, "what is inflated takes room too");
+    let small = ask_at(Arc::clone(&front), request("POST", PATH, &[], valid())).await;
+    assert_eq!(small.status.as_u16(), 200, "small ones are not counted");
+    drop(open.pop());
+    assert!(Box::pin(ask_at(front, arriving())).now_or_never().is_none(), "there is room again");
 }

@@ -16,6 +16,12 @@ async fn health() {
 }
 
 #[tokio::test]
+async fn v1_asks_for_liveness_at_the_root() {
+    let answer = get("/").await;
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"status": "alive"})));
+}
+
+#[tokio::test]
 async fn model_readiness() {
     let status = async |path: &'static str| get(path).await.status.as_u16();
     assert_eq!(status("/v2/models/pair/ready").await, 200);

@@ -91,16 +91,35 @@ async fn large_binary_outputs_arrive_whole() {
 async fn outputs_without_a_json_form_say_what_to_ask_for() {
     let head = r#"{"inputs":[{"name":"x","datatype":"FP16","shape":[1],"parameters":{"binary_data_size":2}}]}"#;
     let answer = post("/v2/models/half/infer", &[(LENGTH, &head.len().to_string())], format!("{head}ab")).await;
+    assert_eq!(answer.status.as_u16(), 400, "the caller's to ask for otherwise");
     let hint = "send and ask for it with the binary tensor extension";
     assert_eq!(answer.error(), format!("output 'x' is FP16, which has no JSON form; {hint}"));
-    for (output, why) in [("nan", "NaN or infinity, which"), ("text", "BYTES that are not UTF-8, which")] {
+    for (output, status, why) in
+        [("nan", 500, "NaN or infinity, which"), ("text", 400, "BYTES that are not UTF-8, which")]
+    {
         let body = format!(r#"{{"outputs":[{{"name":"{output}"}}]}}"#);
         let answer = post("/v2/models/odd/infer", &[], body).await;
-        assert_eq!(
-            answer.error(),
-            format!("output '{output}' holds {why} JSON cannot carry; ask for it with the binary tensor extension")
-        );
+        let error =
+            format!("output '{output}' holds {why} JSON cannot carry; ask for it with the binary tensor extension");
+        assert_eq!((answer.status.as_u16(), answer.error()), (status, error));
     }
+    let binary = r#"{"outputs":[{"name":"nan","parameters":{"binary_data":true}}]}"#;
+    let answer = post("/v2/models/odd/infer", &[], binary).await;
+    assert_eq!(answer.status.as_u16(), 200);
+    assert!(answer.body.ends_with(&f32::NAN.to_le_bytes()));
+    let answer = post("/v1/models/odd:predict", &[], r#"{"inputs":[1]}"#).await;
+    assert_eq!(answer.status.as_u16(), 500, "{}", answer.error());
+}
+
+#[tokio::test]
+async fn large_json_is_read_and_written_whole() {
+    let data = format!("[{}0.5]", "1.25,".repeat(99_999));
+    let input = format!(r#"{{"name":"a","datatype":"FP32","shape":[100000],"data":{data}}}"#);
+    let answer = post("/v2/models/pair/infer", &[], format!(r#"{{"inputs":[{input}]}}"#)).await;
+    let outputs = &answer.json()["outputs"][0]["data"];
+    assert_eq!((outputs[0].as_f64(), outputs[99_999].as_f64()), (Some(1.25), Some(0.5)));
+    let answer = post("/v1/models/one:predict", &[], format!(r#"{{"inputs":{data}}}"#)).await;
+    assert_eq!(answer.json()["outputs"].as_array().unwrap().len(), 100_000);
 }
 
 #[test]
