@@ -207,11 +207,16 @@ fn load_blocking(
         let reason = format!("model.format says `{declared}`, but the artifact holds `{}`", inspection.format);
         return Err(failed("load", reason, true));
     }
-    let no_room = |error: OutOfMemory| StageError { no_room: true, ..failed("admit", error.to_string(), false) };
-    let reservation = device.reserve(inspection.memory_bytes(rows_max)).map_err(no_room)?;
+    let reservation = device.reserve(inspection.memory_bytes(rows_max)).map_err(not_admitted)?;
     let model = inspection.load(device.candle()).map_err(|error| failed("load", error.to_string(), true))?;
     let executable = Arc::new(Executable::new(model, device.clone(), reservation, rows_max));
     Ok(Loaded { executable, files })
+}
+
+/// Room can be made for a version beside others, and not for one that is larger than the device.
+fn not_admitted(error: OutOfMemory) -> StageError {
+    let never = error.needed_bytes > error.limit_bytes;
+    StageError { no_room: !never, ..failed("admit", error.to_string(), never) }
 }
 
 /// Runs the batch sizes that a device would specialise for, so that no caller pays for a first time.

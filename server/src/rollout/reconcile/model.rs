@@ -252,7 +252,8 @@ impl<L: Resident> Model<L> {
         let strategy = &self.values.strategy;
         // A version that comes back was what callers had before: what its successor learnt to accept since does not
         // bind it, or a rollback could be refused.
-        let comes_back = self.observed.memory.recently_promoted(&target.spec, strategy.rollback_window_revisions);
+        let comes_back =
+            self.observed.memory.recently_promoted(&target.spec, strategy.rollback_window_revisions).is_some();
         let request = StageRequest {
             model: self.name.clone(),
             spec: target.spec.clone(),
@@ -283,7 +284,9 @@ impl<L: Resident> Model<L> {
     }
 
     fn relabel(&mut self, digest: Digest, spec: &VersionSpec) {
-        if let Some(live) = self.residents.get_mut(&digest) {
+        // Another pin or place alone is nothing that callers see.
+        let renamed = self.observed.label(digest) != Some(&spec.version);
+        if let Some(live) = self.residents.get_mut(&digest).filter(|_| renamed) {
             *live = live.relabeled(&spec.version);
         }
     }

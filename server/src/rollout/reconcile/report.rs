@@ -33,6 +33,7 @@ impl<L: Resident> Model<L> {
             Action::Promote(why) => ("promoted", why.to_string()),
             Action::Reject { reason } => ("rejected", reason.clone()),
             Action::DropCandidate { reason } => ("dropped", reason.clone()),
+            Action::Relabel { digest, spec } if self.observed.label(*digest) == Some(&spec.version) => return None,
             Action::Relabel { .. } => ("relabeled", "the same bytes under another label or place".to_owned()),
             Action::MakeRoom => {
                 ("unloaded", "makes room for its successor: nothing serves until that one does".to_owned())
@@ -70,14 +71,14 @@ impl<L: Resident> Model<L> {
     /// The version that an action is about.
     fn subject(&self, action: &Action) -> String {
         let observed = &self.observed;
-        let labels = observed.stable.iter().chain(observed.retained.iter().map(|retained| &retained.release));
-        let label = |digest| labels.clone().find(|r| r.digest == digest).map(|r| r.spec.version.to_string());
         match action {
             Action::Stage { target } | Action::Reuse { target, .. } | Action::Forgive { target } => {
                 target.spec.version.to_string()
             }
             Action::Relabel { spec, .. } => spec.version.to_string(),
-            Action::Unload { digest } | Action::Forget { digest } => label(*digest).unwrap_or_else(|| digest.short()),
+            Action::Unload { digest } | Action::Forget { digest } => {
+                observed.label(*digest).map_or_else(|| digest.short(), ToString::to_string)
+            }
             Action::MakeRoom => observed.stable.as_ref().map(|r| r.spec.version.to_string()).unwrap_or_default(),
             _ => match (&observed.trial, &observed.staging) {
                 (Some(trial), _) => trial.release.spec.version.to_string(),
