@@ -5,12 +5,14 @@
 //! an empty directory everything still works, only slower. [`file`](MemoryDir) owns the bytes; this half is pure.
 
 mod file;
+mod writer;
 
 use std::time::SystemTime;
 
 use config::{Digest, VersionSpec};
 
 pub use file::MemoryDir;
+pub use writer::{Writer, Written};
 
 use super::release::{Release, Target};
 

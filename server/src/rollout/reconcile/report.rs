@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::super::plan::{Action, Phase, Rest, StagingState};
 use super::super::port::{Resident, StagePhase};
+use super::super::release::Release;
 use super::super::status::{
     CanaryStatus, HISTORY_MAX, HistoryEvent, MetricStatus, ModelStatus, RejectedStatus, VersionStatus,
 };
@@ -99,6 +100,7 @@ impl<L: Resident> Model<L> {
             message,
             observed_revision: self.revision.clone(),
             values_error: self.problem.clone(),
+            notes: self.notes(),
             desired_version: self.values.model.target.version.to_string(),
             stable: self.observed.stable.as_ref().map(|release| VersionStatus::new(release, "Serving".to_owned())),
             canary: self.canary(),
@@ -107,6 +109,20 @@ impl<L: Resident> Model<L> {
             promoted: memory.promoted().iter().map(|r| VersionStatus::new(r, "Promoted".to_owned())).collect(),
             history: self.history.iter().cloned().collect(),
         }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let trial = self.observed.trial.as_ref().map(|trial| &trial.release);
+        let of = |release: &Release| {
+            let version = release.spec.version.clone();
+            let notes = self.notes.get(&release.digest).into_iter().flatten();
+            notes.map(move |note| format!("{version}: {note}"))
+        };
+        let versions = self.observed.stable.iter().chain(trial).flat_map(of);
+        let unwritten = self.unwritten.as_ref();
+        let unwritten =
+            unwritten.map(|why| format!("decisions are not on disk, a restart will not remember them: {why}"));
+        versions.chain(unwritten).collect()
     }
 
     /// A model whose values are not in force is not healthy, however well it serves.
