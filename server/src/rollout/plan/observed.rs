@@ -39,7 +39,7 @@ pub struct Observed {
     pub published: Option<Routing>,
     /// Decisions.
     pub memory: Memory,
-    /// Decisions as last written.
+    /// Decisions as last given to be written.
     pub saved: Memory,
 }
 
