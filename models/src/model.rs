@@ -128,10 +128,19 @@ impl Model {
     /// than the batch are 1.
     #[must_use]
     pub fn sample_inputs(&self, rows: usize) -> Vec<NamedTensor> {
+        self.samples(rows, Pattern::Plain)
+    }
+
+    /// The same with floats that differ from one to the next, between 0.5 and 1.
+    #[must_use]
+    pub fn varied_inputs(&self, rows: usize) -> Vec<NamedTensor> {
+        self.samples(rows, Pattern::VariedFloats)
+    }
+
+    fn samples(&self, rows: usize, pattern: Pattern) -> Vec<NamedTensor> {
         let rows = if self.signature.batched { rows } else { 1 };
-        let named = |spec: &TensorSpec| {
-            Some(NamedTensor { name: spec.name.clone(), tensor: sample(spec, rows, 1, Pattern::Plain)? })
-        };
+        let named =
+            |spec: &TensorSpec| Some(NamedTensor { name: spec.name.clone(), tensor: sample(spec, rows, 1, pattern)? });
         self.signature.inputs.iter().filter_map(named).collect()
     }
 

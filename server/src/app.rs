@@ -1,7 +1,9 @@
 //! The composition root: the only file that knows every part.
 //!
 //! [`App::start`] builds the parts in the order they need each other and binds the ports; [`App::shut_down`] lets go of
-//! them in the opposite order. Everything that is spawned here is waited for there.
+//! them in the opposite order. Everything that is spawned here is waited for there. None of it may end before:
+//! [`App::lost`] tells when something does, and [`run`] then ends the process in good order, for somebody to start it
+//! again. A server that lost its reconciler would go on answering and never follow a revert.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +13,6 @@ use std::time::Duration;
 
 use config::{Readiness, Settings, WatchTask};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
@@ -29,6 +30,7 @@ use crate::rollout::{DesiredModels, MemoryDir, Reconciler, RolloutHandle};
 use crate::route;
 use crate::shutdown::{self, Grace, Lifecycle};
 use crate::store::{Store, StoreError, StoreOptions};
+use crate::tasks::{Ended, Tasks};
 use crate::telemetry::Metrics;
 use crate::telemetry::rollout::RolloutCollector;
 
@@ -70,6 +72,28 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+/// What a running server lost and cannot be without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// A task that runs as long as the process.
+    #[error("the server's task `{}` {}; the log before this says why", .0.task, if .0.panicked { "panicked" } else { "ended" })]
+    Task(Ended),
+    /// The thread of the device.
+    #[error("the thread of device {0} ended; the log before this says why")]
+    Device(&'static str),
+}
+
+/// Why [`run`] did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It could not go on.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}
+
 /// Where the server listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
@@ -92,9 +116,12 @@ pub struct App {
     stop_serving: CancellationToken,
     stop_rollout: CancellationToken,
     stop_admin: CancellationToken,
-    serving: JoinSet<()>,
-    background: JoinSet<()>,
+    device: Device,
+    serving: Tasks,
+    background: Tasks,
     watches: Vec<WatchTask>,
+    /// Held so that the feed does not end with the reconciler.
+    _desired: watch::Receiver<Arc<DesiredModels>>,
 }
 
 impl App {
@@ -113,10 +140,10 @@ impl App {
         let stop_rollout = CancellationToken::new();
         let memory = MemoryDir::new(settings.cache.join("rollout"));
         let (reconciler, rollout) = Reconciler::new(Parts {
-            stager: Bringup::new(Arc::clone(&store), device, loading, Arc::clone(&metrics)),
+            stager: Bringup::new(Arc::clone(&store), device.clone(), loading, Arc::clone(&metrics)),
             routes: publisher,
             memory: memory.clone(),
-            desired,
+            desired: desired.clone(),
             jitter: Box::new(rand::random::<f64>),
             shutdown: stop_rollout.clone(),
         });
@@ -124,10 +151,15 @@ impl App {
         let catalog = Catalog::new(routes.clone(), lifecycle.clone(), readiness(&settings.readiness));
         let inference = Inference::new(routes, settings.requests_max, lifecycle.clone(), Arc::clone(&metrics));
 
-        let mut background = JoinSet::new();
-        background.spawn(feed);
-        background.spawn(keep::protect(store, memory.last_known_good(), rollout.status()));
-        background.spawn(reconciler.run());
+        let mut background = Tasks::default();
+        background.spawn("feed", feed);
+        let (kept, stopping) = (keep::protect(store, memory.last_known_good(), rollout.status()), stop_rollout.clone());
+        // It ends with the reconciler, whose end is the news then.
+        background.spawn("keep", async move {
+            kept.await;
+            stopping.cancelled().await;
+        });
+        background.spawn("reconcile", reconciler.run());
         let (draining, stop_serving) = (CancellationToken::new(), CancellationToken::new());
         let stop_admin = CancellationToken::new();
         let limits = limits(&settings);
@@ -143,7 +175,7 @@ impl App {
         let exposition = Arc::new(move || metrics.exposition());
         let admin = AdminOptions { rollout: rollout.clone(), catalog: catalog.clone(), metrics: exposition, token };
         let addresses = ports.addresses();
-        let mut serving = JoinSet::new();
+        let mut serving = Tasks::default();
         ports.serve(front.shared(), admin, &mut serving, &mut background, &stop_serving, &stop_admin);
         let grace = Grace { not_ready_wait: settings.not_ready_wait, period: settings.grace_period };
         Ok(Self {
@@ -156,9 +188,11 @@ impl App {
             stop_serving,
             stop_rollout,
             stop_admin,
+            device,
             serving,
             background,
             watches,
+            _desired: desired,
         })
     }
 
@@ -180,6 +214,16 @@ impl App {
         &self.rollout
     }
 
+    /// Returns when something ended that must not while the server runs.
+    pub async fn lost(&mut self) -> Lost {
+        let ended = tokio::select! {
+            () = self.device.gone() => return Lost::Device("cpu"),
+            ended = self.serving.ended() => ended,
+            ended = self.background.ended() => ended,
+        };
+        Lost::Task(ended)
+    }
+
     /// Not ready, then drained, then gone: false when the grace period ended first.
     pub async fn shut_down(mut self) -> bool {
         self.stop_rollout.cancel();
@@ -188,7 +232,7 @@ impl App {
         let stop_serving = self.stop_serving.clone();
         let drained = async {
             stop_serving.cancel();
-            while self.serving.join_next().await.is_some() {}
+            self.serving.all_ended().await;
         };
         let in_time = lifecycle.shut_down(self.grace, drained).await;
         // The admin port stays to the end, so that the last metrics can be read.
@@ -196,25 +240,32 @@ impl App {
         for watch in self.watches {
             watch.stop().await;
         }
-        let ended = async { while self.background.join_next().await.is_some() {} };
-        tokio::time::timeout(BACKGROUND_STOP_MAX, ended).await.is_ok() && in_time
+        tokio::time::timeout(BACKGROUND_STOP_MAX, self.background.all_ended()).await.is_ok() && in_time
     }
 }
 
 /// How long tasks without callers may take to end.
 const BACKGROUND_STOP_MAX: Duration = Duration::from_secs(5);
 
-/// Serves until SIGTERM or SIGINT; `started` is told where.
-pub async fn run(settings: Settings, started: impl FnOnce(&App)) -> Result<(), StartError> {
-    let signal = shutdown::signal()?;
-    let app = App::start(settings).await?;
+/// Serves until SIGTERM or SIGINT, or until it cannot go on; `started` is told where. Either way it drains.
+pub async fn run(settings: Settings, started: impl FnOnce(&App)) -> Result<(), RunError> {
+    let signal = shutdown::signal().map_err(StartError::System)?;
+    let mut app = App::start(settings).await?;
     started(&app);
-    let signal = signal.await;
-    tracing::info!(signal, "shutting down");
+    let ended = tokio::select! {
+        signal = signal => {
+            tracing::info!(signal, "shutting down");
+            Ok(())
+        }
+        lost = app.lost() => {
+            tracing::error!(%lost, "shutting down, the server cannot go on");
+            Err(lost.into())
+        }
+    };
     if !app.shut_down().await {
         tracing::warn!("the grace period ended before every request did");
     }
-    Ok(())
+    ended
 }
 
 struct Ports {
@@ -244,17 +295,17 @@ impl Ports {
         self,
         front: Arc<Front>,
         admin: AdminOptions,
-        serving: &mut JoinSet<()>,
-        background: &mut JoinSet<()>,
+        serving: &mut Tasks,
+        background: &mut Tasks,
         stop_serving: &CancellationToken,
         stop_admin: &CancellationToken,
     ) {
         let (http, grpc) = (front::http::router(Arc::clone(&front)), front::grpc::service(front));
         let (stop_http, stop_grpc, stop_admin) = (stop_serving.clone(), stop_serving.clone(), stop_admin.clone());
-        serving.spawn(async move { ended("http", self.http.serve(http, stop_http).await) });
-        serving.spawn(async move { ended("grpc", self.grpc.serve(grpc, stop_grpc).await) });
+        serving.spawn("http", async move { ended("http", self.http.serve(http, stop_http).await) });
+        serving.spawn("grpc", async move { ended("grpc", self.grpc.serve(grpc, stop_grpc).await) });
         let admin = admin::router(admin);
-        background.spawn(async move { ended("admin", self.admin.serve(admin, stop_admin).await) });
+        background.spawn("admin", async move { ended("admin", self.admin.serve(admin, stop_admin).await) });
     }
 }
 
@@ -329,3 +380,7 @@ fn read_token(path: &PathBuf) -> Result<Token, StartError> {
 pub fn fail_points() -> Vec<&'static str> {
     [crate::store::FAIL_POINTS, crate::bringup::FAIL_POINTS, crate::rollout::FAIL_POINTS].concat()
 }
+
+#[cfg(test)]
+#[path = "app_tests.rs"]
+mod tests;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use models::{Dim, Model, NamedTensor, RunError, Signature, TensorSpec};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
 
@@ -63,6 +64,7 @@ struct Inner {
     name: String,
     candle: candle_core::Device,
     jobs: mpsc::Sender<Job>,
+    gone: CancellationToken,
     memory: Arc<Memory>,
     background: Background,
 }
@@ -102,20 +104,29 @@ impl Device {
     /// Starts the CPU device with `memory_limit_bytes` for models. Models are tried out, and freed, in `background`.
     pub fn cpu(memory_limit_bytes: u64, background: Background) -> std::io::Result<Self> {
         let (jobs, mut queue) = mpsc::channel::<Job>(JOBS_MAX);
+        let gone = CancellationToken::new();
+        let end = gone.clone().drop_guard();
         std::thread::Builder::new().name("device-cpu".to_owned()).spawn(move || {
+            // Told however the thread ends, a panic included.
+            let _end = end;
             while let Some(job) = queue.blocking_recv() {
                 job();
             }
         })?;
         let memory = Arc::new(Memory { limit_bytes: memory_limit_bytes, used_bytes: AtomicU64::new(0) });
         let name = "cpu".to_owned();
-        Ok(Self(Arc::new(Inner { name, candle: candle_core::Device::Cpu, jobs, memory, background })))
+        Ok(Self(Arc::new(Inner { name, candle: candle_core::Device::Cpu, jobs, gone, memory, background })))
     }
 
     /// Its name in status and logs.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Returns when the device's thread has ended: nothing runs there any more, and only a new process gets it back.
+    pub async fn gone(&self) {
+        self.0.gone.cancelled().await;
     }
 
     /// The candle device that tensors live on.
@@ -158,6 +169,15 @@ impl Device {
         });
         self.0.jobs.send(job).await.map_err(|_| ExecuteError::DeviceGone)?;
         answer.await.map_err(|_| ExecuteError::DeviceGone)
+    }
+}
+
+#[cfg(test)]
+impl Device {
+    /// Ends the thread as a bug would.
+    pub(crate) async fn kill(&self) {
+        let killed = self.run(|| panic!("planted")).await;
+        assert!(matches!(killed, Err(ExecuteError::DeviceGone)));
     }
 }
 
@@ -265,5 +285,22 @@ fn execute_error(error: &RunError) -> ExecuteError {
         error if error.is_callers() => ExecuteError::Input(text),
         error if error.is_non_finite() => ExecuteError::NonFinite(text),
         _ => ExecuteError::Model(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_the_devices_thread_is_told() {
+        let device = Device::cpu(1 << 30, Background::start().unwrap()).unwrap();
+        assert!(device.run(|| 7).await.is_ok_and(|answer| answer == 7));
+        assert!(device.gone().now_or_never().is_none());
+        device.kill().await;
+        device.gone().await;
+        assert!(matches!(device.run(|| 7).await, Err(ExecuteError::DeviceGone)));
     }
 }

@@ -73,6 +73,7 @@ mod tests {
             message: String::new(),
             observed_revision: String::new(),
             values_error: None,
+            notes: Vec::new(),
             desired_version: "v9".to_owned(),
             stable: None,
             canary: None,

@@ -18,6 +18,7 @@ pub mod rollout;
 pub mod route;
 pub mod shutdown;
 pub mod store;
+pub mod tasks;
 pub mod telemetry;
 pub mod version;
 

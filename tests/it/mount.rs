@@ -42,7 +42,7 @@ fn mount(sandbox: &mut Sandbox, key: &str, version: &str) {
 /// waits until the new version has answered one of them.
 async fn swaps(mut sandbox: Sandbox, count: usize) {
     let running = serving(&mut sandbox).await;
-    let mut traffic = Traffic::start(&running).unwrap();
+    let mut traffic = Traffic::start(&running.http()).unwrap();
     traffic.answered_by(VERSIONS[0]).await.unwrap();
     for swap in 1..=count {
         let version = VERSIONS[swap % 2];
@@ -98,7 +98,7 @@ async fn a_file_that_is_written_in_place_is_taken_once_it_is_whole() {
     let sandbox = sandbox.setting("values", &path.display().to_string());
     let running = sandbox.start().await.unwrap();
     running.promoted(MODEL, VERSIONS[0]).await.unwrap();
-    let mut traffic = Traffic::start(&running).unwrap();
+    let mut traffic = Traffic::start(&running.http()).unwrap();
 
     let next = sandbox.values(MODEL, VERSIONS[1], "");
     let (first, rest) = next.split_at(next.find(VERSIONS[1]).unwrap() + 2);
@@ -134,7 +134,7 @@ async fn a_mount_that_is_removed_and_made_again_is_followed() {
 async fn a_key_that_is_renamed_is_followed_under_its_new_name() {
     let mut sandbox = sandbox(LinkOrder::AfterRename);
     let running = serving(&mut sandbox).await;
-    let mut traffic = Traffic::start(&running).unwrap();
+    let mut traffic = Traffic::start(&running.http()).unwrap();
     // Behind the old name, and before it.
     for (key, version) in [("z.yaml", VERSIONS[1]), ("a.yaml", VERSIONS[0]), ("a.yaml", VERSIONS[1])] {
         mount(&mut sandbox, key, version);
@@ -155,7 +155,7 @@ async fn a_model_goes_with_its_file_and_the_last_one_never() {
     let running = sandbox.start().await.unwrap();
     running.promoted(MODEL, VERSIONS[0]).await.unwrap();
     running.promoted(OTHER, "v1").await.unwrap();
-    let mut traffic = Traffic::start(&running).unwrap();
+    let mut traffic = Traffic::start(&running.http()).unwrap();
 
     sandbox.kubelet.swap(&[("fraud.yaml", &kept)]).unwrap();
     running.removed(OTHER).await.unwrap();

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::sandbox::{PATIENCE, Running};
+use crate::sandbox::PATIENCE;
 use crate::zoo;
 
 /// Callers at once.
@@ -38,13 +38,13 @@ pub struct Report {
 }
 
 impl Traffic {
-    /// Starts the callers.
-    pub fn start(running: &Running) -> anyhow::Result<Self> {
+    /// Starts the callers of the server whose HTTP front end is at `http`.
+    pub fn start(http: &str) -> anyhow::Result<Self> {
         let rows = Arc::new(zoo::fraud_rows()?);
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, answers) = watch::channel(Answers::new());
         let sender = Arc::new(sender);
-        let url = format!("{}/v2/models/fraud-detection/infer", running.http());
+        let url = format!("{http}/v2/models/fraud-detection/infer");
         let call = |caller: usize| {
             let (rows, stop, sender, url) = (Arc::clone(&rows), Arc::clone(&stop), Arc::clone(&sender), url.clone());
             tokio::spawn(async move {
@@ -72,6 +72,14 @@ impl Traffic {
         let before = count(&self.answers.borrow());
         let more = self.answers.wait_for(|answers| count(answers) > before);
         timeout(PATIENCE, more).await.with_context(|| format!("{version} never answered"))?.map(drop)?;
+        Ok(())
+    }
+
+    /// Waits for this many more answers, of any version.
+    pub async fn goes_on(&mut self, more: u64) -> anyhow::Result<()> {
+        let enough = self.answers.borrow().values().sum::<u64>() + more;
+        let waited = self.answers.wait_for(|answers| answers.values().sum::<u64>() >= enough);
+        timeout(PATIENCE, waited).await.context("callers get no answers")?.map(drop)?;
         Ok(())
     }
 

@@ -4,19 +4,24 @@
 //! [`Stager`]; it never decides *whether* a version gets traffic.
 
 mod gate;
+#[cfg(test)]
+pub(crate) mod onnx;
+#[cfg(test)]
+mod tests;
+mod warm;
 
 use std::sync::Arc;
 
 use config::VersionSpec;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use models::{ModelFiles, NamedTensor};
+use models::ModelFiles;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::background::Background;
-use crate::device::{Device, Executable, OutOfMemory};
+use crate::device::{Device, Executable, ExecuteError, OutOfMemory};
 use crate::rollout::{StageError, StagePhase, StageRequest, Staged, Stager};
 use crate::store::{Fetch, Progress, ProgressPhase, Store, VerifiedArtifact};
 use crate::telemetry::{Metrics, reload::ReloadResult};
@@ -55,9 +60,9 @@ impl Bringup {
         let (this, wanted) = (self.clone(), request.clone());
         let preparing = async move { this.prepare(&wanted, &phases).await }.in_current_span();
         let prepared = self.background.run(preparing).await;
-        let (artifact, executable) = prepared.map_err(|_| failed("load", "the bring-up panicked".to_owned(), true))??;
+        let (artifact, gated) = prepared.map_err(|_| failed("load", "the bring-up panicked".to_owned(), true))??;
         // Here and not there: what starts now serves requests.
-        Ok(self.live(&request, artifact, executable))
+        Ok(self.live(&request, artifact, gated))
     }
 
     /// Everything before there is a queue.
@@ -65,7 +70,7 @@ impl Bringup {
         &self,
         request: &StageRequest,
         phases: &watch::Sender<StagePhase>,
-    ) -> Result<(VerifiedArtifact, Arc<Executable>), StageError> {
+    ) -> Result<(VerifiedArtifact, Gated), StageError> {
         let model = request.model.to_string();
         let clock = PhaseClock { metrics: &self.metrics, model: &model };
         let artifact = clock.time("pull", self.pull(request, phases)).await?;
@@ -106,19 +111,20 @@ impl Bringup {
         artifact: VerifiedArtifact,
         phases: &watch::Sender<StagePhase>,
         clock: &PhaseClock<'_>,
-    ) -> Result<(VerifiedArtifact, Arc<Executable>), StageError> {
+    ) -> Result<(VerifiedArtifact, Gated), StageError> {
         phases.send_replace(StagePhase::Loading);
         fail::fail_point!("bringup::before_load");
         let (artifact, loaded) = clock.time("load", self.load_executable(request, artifact)).await?;
         fail::fail_point!("bringup::after_load");
         phases.send_replace(StagePhase::Warming);
         fail::fail_point!("bringup::before_warm");
-        clock.time("warm", warm(&loaded.executable, request.serving.max_batch_size)).await?;
+        clock.time("warm", warm::run(&loaded.executable, request.serving.max_batch_size)).await?;
         phases.send_replace(StagePhase::Gating);
         fail::fail_point!("bringup::before_gate");
-        clock.time("gate", gate::check(&loaded.executable, &loaded.files, request.compatible_with.as_deref())).await?;
+        let checked = gate::check(&loaded.executable, &loaded.files, request.compatible_with.as_deref());
+        let notes = clock.time("gate", checked).await?;
         fail::fail_point!("bringup::after_gate");
-        Ok((artifact, loaded.executable))
+        Ok((artifact, Gated { executable: loaded.executable, notes }))
     }
 
     /// Reads, parses and places the model.
@@ -139,12 +145,12 @@ impl Bringup {
         &self,
         request: &StageRequest,
         artifact: VerifiedArtifact,
-        executable: Arc<Executable>,
+        Gated { executable, notes }: Gated,
     ) -> Staged<LiveVersion> {
         let digest = artifact.digest();
         let identity =
             Identity { model: request.model.as_str().into(), version: request.spec.version.as_str().into(), digest };
-        let notes = artifact.notes().to_vec();
+        let notes = artifact.notes().iter().cloned().chain(notes).collect();
         let live = LiveVersion::new(
             identity,
             request.serving.clone(),
@@ -187,6 +193,13 @@ struct Loaded {
     files: ModelFiles,
 }
 
+/// What went through the gate.
+struct Gated {
+    executable: Arc<Executable>,
+    /// What an operator should know of it.
+    notes: Vec<String>,
+}
+
 fn load_blocking(
     artifact: &VerifiedArtifact,
     device: &Device,
@@ -207,34 +220,25 @@ fn load_blocking(
         let reason = format!("model.format says `{declared}`, but the artifact holds `{}`", inspection.format);
         return Err(failed("load", reason, true));
     }
-    let no_room = |error: OutOfMemory| StageError { no_room: true, ..failed("admit", error.to_string(), false) };
-    let reservation = device.reserve(inspection.memory_bytes(rows_max)).map_err(no_room)?;
+    let reservation = device.reserve(inspection.memory_bytes(rows_max)).map_err(not_admitted)?;
     let model = inspection.load(device.candle()).map_err(|error| failed("load", error.to_string(), true))?;
     let executable = Arc::new(Executable::new(model, device.clone(), reservation, rows_max));
     Ok(Loaded { executable, files })
 }
 
-/// Runs the batch sizes that a device would specialise for, so that no caller pays for a first time.
-async fn warm(executable: &Arc<Executable>, rows_max: usize) -> Result<(), StageError> {
-    let batched = executable.model().signature().batched;
-    let sizes = batch_sizes(if batched { rows_max } else { 1 });
-    for rows in sizes {
-        let inputs: Vec<NamedTensor> = executable.model().sample_inputs(rows);
-        let outputs = executable.run_aside(inputs).await;
-        outputs.map_err(|error| failed("warm", format!("a warm-up batch of {rows} rows failed: {error}"), true))?;
-    }
-    Ok(())
-}
-
-/// Powers of two and the largest: between them a batch runs the same code.
-fn batch_sizes(rows_max: usize) -> impl Iterator<Item = usize> {
-    std::iter::successors(Some(1_usize), |rows| rows.checked_mul(2))
-        .take_while(move |rows| *rows < rows_max)
-        .chain([rows_max])
+/// Room can be made for a version beside others, and not for one that is larger than the device.
+fn not_admitted(error: OutOfMemory) -> StageError {
+    let never = error.needed_bytes > error.limit_bytes;
+    StageError { no_room: !never, ..failed("admit", error.to_string(), never) }
 }
 
 fn failed(phase: &'static str, reason: String, permanent: bool) -> StageError {
     StageError { phase, reason, permanent, no_room: false, digest: None }
+}
+
+/// A version that could not be computed failed; one whose device is gone did not get its turn.
+fn not_computed(phase: &'static str, what: &str, error: &ExecuteError) -> StageError {
+    failed(phase, format!("{what}: {error}"), !matches!(error, ExecuteError::DeviceGone))
 }
 
 fn stage_phase(progress: &Progress) -> StagePhase {

@@ -8,7 +8,7 @@ use config::{LogFormat, Problems, Settings, SettingsLayer};
 use super::exit::{Exit, Failure};
 use super::files;
 use super::output::Console;
-use crate::app::{self, StartError};
+use crate::app::{self, Lost, RunError, StartError};
 use crate::telemetry::logs::{self, LogGuard, LogOptions};
 
 /// Bytes of a settings file.
@@ -27,7 +27,8 @@ settings file (cacheBytesMax). The flag goes before the variable, that before th
 The values files are watched: change one and the server acts on it, without a signal or a restart. \
 SIGTERM and Ctrl-C drain: not ready first, then no new connections, then the end.
 
-Exit codes: 0 drained and ended · 1 a setting is wrong · 2 usage · 3 a port or the cache cannot be had · 4 device lost";
+Exit codes: 0 drained and ended · 1 a setting is wrong · 2 usage · 3 a port or the cache cannot be had, or a part of the \
+server ended · 4 device lost";
 
 /// Serve the models of values files, and follow the files
 #[derive(Debug, clap::Args)]
@@ -120,7 +121,7 @@ pub(crate) async fn run(args: Args, console: &mut Console) -> Result<(), Failure
         // For people, and for programs that start the server on free ports; where nobody reads it, nothing is lost.
         let _unread = console.line(format_args!("listening http={http} grpc={grpc} admin={admin}"));
     };
-    app::run(settings, announce).await.map_err(|error| not_started(&error))
+    app::run(settings, announce).await.map_err(|error| failed(&error))
 }
 
 /// Settings from everything that was given.
@@ -163,6 +164,17 @@ pub(crate) fn start_logs(settings: &Settings) -> Result<LogGuard, Failure> {
     })
 }
 
+/// Why the server did not start or could not go on.
+fn failed(error: &RunError) -> Failure {
+    match error {
+        RunError::Start(error) => not_started(error),
+        RunError::Lost(lost) => {
+            let exit = if matches!(lost, Lost::Device(_)) { Exit::DeviceLost } else { Exit::Failed };
+            Failure { exit, message: lost.to_string(), hint: None }
+        }
+    }
+}
+
 /// Why the server did not start, and whose fault that is.
 pub(crate) fn not_started(error: &StartError) -> Failure {
     let exit = match error {
@@ -202,6 +214,14 @@ mod tests {
         let command = <Flags as clap::Args>::augment_args(clap::Command::new("serve"));
         for setting in config::SETTINGS {
             assert!(command.get_arguments().any(|arg| arg.get_long() == Some(setting.name)), "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn a_lost_part_and_a_lost_device_have_codes_of_their_own() {
+        let task = crate::tasks::Ended { task: "reconcile", panicked: true };
+        for (lost, exit) in [(Lost::Task(task), Exit::Failed), (Lost::Device("cpu"), Exit::DeviceLost)] {
+            assert_eq!(failed(&lost.into()).exit, exit, "{lost}");
         }
     }
 

@@ -54,7 +54,8 @@ mod tests {
     /// A name in one place only would be a crash test that kills nothing.
     #[test]
     fn the_fail_points_are_the_ones_in_the_code() {
-        let sources = [include_str!("reconcile/model.rs"), include_str!("memory/file.rs")];
+        let sources =
+            [include_str!("reconcile/model.rs"), include_str!("memory/file.rs"), include_str!("memory/writer.rs")];
         let calls = sources.iter().flat_map(|source| source.split("fail_point!(\"").skip(1));
         let mut named: Vec<_> = calls.map(|rest| rest.split('"').next().unwrap()).collect();
         let mut listed = super::FAIL_POINTS.to_vec();

@@ -41,6 +41,13 @@ impl Target {
 // === impl Release ===
 
 impl Release {
+    /// The same, pinned to its bytes.
+    #[must_use]
+    pub fn pinned(mut self) -> Self {
+        self.spec.digest = Some(self.digest);
+        self
+    }
+
     /// Whether `spec` asks for these bytes.
     #[must_use]
     pub fn is(&self, spec: &VersionSpec) -> bool {
@@ -48,12 +55,13 @@ impl Release {
     }
 }
 
-/// Whether `asked` asks for what `spec` asked for. A pin decides where the bytes are known; without a pin the place
-/// does, because the store refuses other bytes at a place it has seen.
+/// Whether `asked` asks for what `spec` asked for. A pin decides where the bytes are known. Without a pin the label and
+/// the place do, both: the store refuses other bytes under a label that it has seen, but a place without `{version}` in
+/// it is overwritten with every release.
 pub(super) fn same_version(spec: &VersionSpec, resolved: Option<Digest>, asked: &VersionSpec) -> bool {
     match (asked.digest, resolved.or(spec.digest)) {
         (Some(pin), Some(known)) => pin == known,
         (Some(_), None) => false,
-        (None, _) => asked.storage_uri == spec.storage_uri,
+        (None, _) => asked.version == spec.version && asked.storage_uri == spec.storage_uri,
     }
 }

@@ -38,6 +38,8 @@ pub struct ModelStatus {
     pub observed_revision: String,
     /// Why a newer values file is not.
     pub values_error: Option<String>,
+    /// What an operator should know and nothing waits for: of the versions that serve, and of what is remembered.
+    pub notes: Vec<String>,
     /// The version that the values ask for.
     pub desired_version: String,
     /// What serves.

@@ -32,6 +32,11 @@ pub(crate) fn unpinned(n: u8) -> VersionSpec {
     }
 }
 
+/// Version `n`, named by its label at a place that all versions share.
+pub(crate) fn at_one_place(n: u8) -> VersionSpec {
+    VersionSpec { storage_uri: StorageUri::new("file:///models/prod").unwrap(), ..unpinned(n) }
+}
+
 pub(crate) fn weight(percent: u16) -> Weight {
     Weight::from_bps(percent * 100).unwrap()
 }

@@ -49,6 +49,7 @@ fn model() -> ModelStatus {
         message: String::new(),
         observed_revision: String::new(),
         values_error: None,
+        notes: Vec::new(),
         desired_version: "v1".to_owned(),
         stable: None,
         canary: None,

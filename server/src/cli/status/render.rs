@@ -99,6 +99,9 @@ fn block(model: &ModelView, now: SystemTime) -> String {
     if let Some(error) = &model.values_error {
         block.push_str(&format!("  {BAD}values{BAD:#}    {}\n", Clean(error)));
     }
+    for note in &model.notes {
+        block.push_str(&format!("  {FAINT}note{FAINT:#}      {}\n", Clean(&short_digests(note))));
+    }
     if !model.analysis.is_empty() {
         block.push_str(&analysis(&model.analysis).to_string());
     }

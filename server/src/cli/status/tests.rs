@@ -11,6 +11,7 @@ fn on_trial() -> Value {
         "phase": "Progressing",
         "message": "v2.4.0 is at step 3 of 6",
         "observedRevision": "sha256:aa",
+        "notes": ["v2.4.0: no golden requests: its answers were not checked"],
         "desiredVersion": "v2.4.0",
         "stable": { "version": "v2.3.1", "digest": format!("sha256:{}", "5e0c3a1f6f0f".repeat(6)), "state": "Serving" },
         "canary": {
@@ -107,6 +108,7 @@ fn the_servers_own_status_is_read_whole() {
             message: "why".to_owned(),
             observed_revision: "sha256:bb".to_owned(),
             values_error: None,
+            notes: vec!["v2: told".to_owned()],
             desired_version: "v2".to_owned(),
             stable: None,
             canary: Some(server::CanaryStatus {
@@ -140,4 +142,5 @@ fn the_servers_own_status_is_read_whole() {
     assert_eq!(canary.next_at.as_deref(), Some("2026-01-01T00:00:00.000Z"));
     assert_eq!((canary.version.state.as_str(), model.history[0].event.as_str()), ("Canary", "staging"));
     assert_eq!((&*view.problems, &*view.notes), (&["bad".to_owned()][..], &["stuck".to_owned()][..]));
+    assert_eq!(model.notes, ["v2: told"]);
 }

@@ -29,6 +29,8 @@ pub(crate) struct ModelView {
     pub(crate) observed_revision: String,
     /// Why a newer values file is not in force.
     pub(crate) values_error: Option<String>,
+    /// What to know, and nothing waits for.
+    pub(crate) notes: Vec<String>,
     pub(crate) desired_version: String,
     pub(crate) stable: Option<VersionView>,
     pub(crate) canary: Option<CanaryView>,

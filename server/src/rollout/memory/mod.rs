@@ -5,12 +5,14 @@
 //! an empty directory everything still works, only slower. [`file`](MemoryDir) owns the bytes; this half is pure.
 
 mod file;
+mod writer;
 
 use std::time::SystemTime;
 
 use config::{Digest, VersionSpec};
 
 pub use file::MemoryDir;
+pub use writer::{Writer, Written};
 
 use super::release::{Release, Target};
 
@@ -56,16 +58,28 @@ impl Memory {
         &self.rejected
     }
 
-    /// Remembers a promotion; it overrules older rejections of the same bytes, and of the same place where the bytes
-    /// were never seen.
+    /// Remembers a promotion, by its bytes; it overrules older rejections of the same bytes, and of what was asked for
+    /// in the same words where the bytes were never seen.
     pub fn promote(&mut self, release: Release) {
+        self.absolve(&release);
+        self.promoted.retain(|earlier| earlier.digest != release.digest);
+        self.promoted.insert(0, release.pinned());
+        self.promoted.truncate(PROMOTED_MAX);
+    }
+
+    fn absolve(&mut self, release: &Release) {
         self.rejected.retain(|rejection| match rejection.digest {
             Some(digest) => digest != release.digest,
-            None => rejection.target.spec.storage_uri != release.spec.storage_uri,
+            None => !release.is(&rejection.target.spec),
         });
-        self.promoted.retain(|earlier| earlier.digest != release.digest);
-        self.promoted.insert(0, release);
-        self.promoted.truncate(PROMOTED_MAX);
+    }
+
+    /// The promoted bytes are asked for in other words now, and what was rejected in those was something else.
+    pub fn relabel(&mut self, release: &Release) {
+        self.absolve(release);
+        if let Some(promoted) = self.promoted.iter_mut().find(|promoted| promoted.digest == release.digest) {
+            *promoted = release.clone().pinned();
+        }
     }
 
     /// Remembers a rejection in place of an older one of the same version.
@@ -94,11 +108,12 @@ impl Memory {
         self.rejected.iter().find(|rejection| rejection.covers(target, resolved))
     }
 
-    /// Whether `spec` is the last promoted version or one of the `window` before it: it comes back without a trial.
+    /// What `spec` was when it was promoted, if that is the last promotion or one of the `window` before it: it comes
+    /// back without a trial.
     #[must_use]
-    pub fn recently_promoted(&self, spec: &VersionSpec, window: u32) -> bool {
+    pub fn recently_promoted(&self, spec: &VersionSpec, window: u32) -> Option<&Release> {
         let window = usize::try_from(window).unwrap_or(usize::MAX).saturating_add(1);
-        self.promoted.iter().take(window).any(|release| release.is(spec))
+        self.promoted.iter().take(window).find(|release| release.is(spec))
     }
 
     /// What `spec` will turn out to be, where that was seen before.
@@ -115,8 +130,7 @@ impl Memory {
 impl Rejection {
     fn covers(&self, target: &Target, resolved: Option<Digest>) -> bool {
         let bytes = target.spec.digest.or(resolved);
-        let same =
-            self.target.spec.digest == target.spec.digest && self.target.spec.storage_uri == target.spec.storage_uri;
+        let same = self.target.spec == target.spec;
         self.target.retry == target.retry && (same || (bytes.is_some() && bytes == self.digest))
     }
 }

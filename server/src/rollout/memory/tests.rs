@@ -1,6 +1,6 @@
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::super::testing::{digest, model, spec, unpinned};
+use super::super::testing::{at_one_place, digest, model, spec, unpinned};
 use super::*;
 
 fn release(n: u8) -> Release {
@@ -25,6 +25,18 @@ fn a_rejection_holds_for_the_bytes_and_for_the_place_until_retry_changes() {
 }
 
 #[test]
+fn a_place_that_holds_one_version_after_the_other_condemns_none_for_another() {
+    let mut memory = Memory::default();
+    memory.reject(rejection(at_one_place(2), None, 0));
+    memory.promote(Release { spec: at_one_place(1), digest: digest(1) });
+    let rejected = |n| memory.rejection(&Target { spec: at_one_place(n), retry: 0 }, None).is_some();
+    assert_eq!([1, 2, 3].map(rejected), [false, true, false]);
+    let resolved = [1, 2, 3].map(|n| memory.resolve(&at_one_place(n)));
+    assert_eq!(resolved, [Some(digest(1)), None, None]);
+    assert_eq!([1, 2].map(|n| memory.recently_promoted(&at_one_place(n), 3).is_some()), [true, false]);
+}
+
+#[test]
 fn correcting_a_wrong_pin_is_not_held_back() {
     let mut memory = Memory::default();
     let wrong = VersionSpec { digest: Some(digest(9)), ..spec(2) };
@@ -37,7 +49,7 @@ fn the_window_counts_the_promotions_before_the_last() {
     let mut memory = Memory::default();
     (1..=4).for_each(|n| memory.promote(release(n)));
     for (window, expect) in [(0, [4].as_slice()), (1, &[4, 3]), (2, &[4, 3, 2]), (u32::MAX, &[4, 3, 2, 1])] {
-        let inside: Vec<u8> = (1..=4).rev().filter(|n| memory.recently_promoted(&spec(*n), window)).collect();
+        let inside: Vec<u8> = (1..=4).rev().filter(|n| memory.recently_promoted(&spec(*n), window).is_some()).collect();
         assert_eq!(inside, expect, "window {window}");
     }
 }

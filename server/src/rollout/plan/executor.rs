@@ -26,6 +26,8 @@ pub(super) struct World {
     analyses: Analyses,
     evidence: HashMap<Digest, Arc<Evidence>>,
     verified: HashSet<Digest>,
+    /// What the reconciler would hold.
+    residents: HashSet<Digest>,
 }
 
 impl World {
@@ -41,6 +43,7 @@ impl World {
             analyses: Analyses::default(),
             evidence: HashMap::new(),
             verified: HashSet::new(),
+            residents: HashSet::new(),
         };
         world.settle();
         world
@@ -68,9 +71,9 @@ impl World {
         self.settle();
     }
 
-    /// The bytes that a version has: those of its number.
+    /// The bytes that a version has: those of its pin, else of its number.
     fn bytes_of(spec: &VersionSpec) -> Digest {
-        digest(spec.version.as_str()[1..].parse().unwrap())
+        spec.digest.unwrap_or_else(|| digest(spec.version.as_str()[1..].parse().unwrap()))
     }
 
     /// The attempt under way succeeds.
@@ -81,6 +84,7 @@ impl World {
 
     pub(super) fn staged_as(&mut self, digest: Digest) {
         self.verified.insert(digest);
+        self.residents.insert(digest);
         self.evidence.entry(digest).or_default();
         self.observed.staged(StagingState::Ready { digest });
         self.settle();
@@ -149,14 +153,29 @@ impl World {
         }
         let on_trial = self.observed.trial.is_some();
         self.rejected_on_trial += usize::from(on_trial && matches!(action, Action::Reject { .. }));
+        if action == Action::Promote(Why::Remembered) {
+            self.check_remembered();
+        }
         self.observed.apply(&action, &self.values, Moment { instant: self.now, wall: UNIX_EPOCH });
+        self.residents.retain(|digest| self.observed.needs(*digest));
         self.log.push(action);
+    }
+
+    fn check_remembered(&self) {
+        let state = self.observed.staging.as_ref().map(|staging| &staging.state);
+        let Some(StagingState::Ready { digest }) = state else { panic!("not staged: {state:?}") };
+        let known = self.observed.memory.promoted().iter().any(|release| release.digest == *digest);
+        assert!(known, "{digest:?} was never promoted here");
     }
 
     fn check_routing(&self, routing: &Routing) {
         for release in routing.stable.iter().chain(&routing.canary) {
             assert!(self.verified.contains(&release.digest), "unverified {release:?} would get traffic");
-            assert!(self.observed.needs(release.digest), "{release:?} would get traffic and is not resident");
+            assert!(self.residents.contains(&release.digest), "{release:?} would get traffic and is not resident");
+        }
+        if let Some(stable) = &routing.stable {
+            let target = Target { spec: stable.spec.clone(), retry: self.values.retry };
+            assert!(self.observed.memory.rejection(&target, Some(stable.digest)).is_none(), "a rejected stable");
         }
         let canary = routing.canary.as_ref();
         let Some(canary) = canary else {

@@ -92,7 +92,8 @@ impl Phase {
 
 /// What to do next about one model.
 ///
-/// Housekeeping comes first, so that no decision is made on top of one that is not yet published and remembered.
+/// Housekeeping comes first, so that no decision is made on top of one that is not yet published, and given to be
+/// written down. Whether it is on disk decides nothing: a process that dies before decides again.
 #[must_use]
 pub fn next_actions(values: &Values, observed: &Observed, verdicts: &Verdicts, now: Instant) -> Plan {
     if let Some(action) = housekeeping(values, observed, now) {

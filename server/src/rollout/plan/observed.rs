@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use config::{Digest, Values, VersionSpec};
+use config::{Digest, Values, Version, VersionSpec};
 use tokio::time::Instant;
 
 use super::super::memory::{Memory, Rejection};
@@ -39,7 +39,7 @@ pub struct Observed {
     pub published: Option<Routing>,
     /// Decisions.
     pub memory: Memory,
-    /// Decisions as last written.
+    /// Decisions as last given to be written.
     pub saved: Memory,
 }
 
@@ -50,8 +50,10 @@ pub struct Staging {
     pub target: Target,
     /// When the first attempt began; the progress deadline counts from here.
     pub since: Instant,
-    /// Attempts begun, this one included.
+    /// Attempts begun, this one included; since room was made, where it was.
     pub attempts: u32,
+    /// Failures for want of room, in a row and since something was last freed for it.
+    pub no_room: u32,
     /// How far it is.
     pub state: StagingState,
 }
@@ -114,6 +116,18 @@ pub struct Retained {
     pub until: Option<Instant>,
 }
 
+// === impl Staging ===
+
+impl Staging {
+    /// Something was freed: what failed for want of room is tried again at once.
+    fn has_room(&mut self, now: Instant) {
+        self.no_room = 0;
+        if let StagingState::Failed { no_room: true, retry_at, .. } = &mut self.state {
+            *retry_at = now;
+        }
+    }
+}
+
 // === impl Observed ===
 
 impl Observed {
@@ -136,12 +150,23 @@ impl Observed {
             || self.retained.iter().any(|retained| is(&retained.release))
     }
 
+    /// What the version of `digest` is called now, in whatever role.
+    #[must_use]
+    pub fn label(&self, digest: Digest) -> Option<&Version> {
+        let trial = self.trial.as_ref().map(|trial| &trial.release);
+        let retained = self.retained.iter().map(|retained| &retained.release);
+        let mut releases = self.stable.iter().chain(trial).chain(retained);
+        releases.find(|release| release.digest == digest).map(|release| &release.spec.version)
+    }
+
     /// What staging came to.
     pub fn staged(&mut self, state: StagingState) {
         if let StagingState::Ready { digest } = state {
             self.retained.retain(|retained| retained.release.digest != digest);
         }
         if let Some(staging) = &mut self.staging {
+            let no_room = matches!(state, StagingState::Failed { no_room: true, .. });
+            staging.no_room = if no_room { staging.no_room.saturating_add(1) } else { 0 };
             staging.state = state;
         }
     }
@@ -163,18 +188,16 @@ impl Observed {
             Action::Reject { reason } => self.reject(reason, now),
             Action::DropCandidate { .. } => self.trial = None,
             Action::Relabel { digest, spec } => self.relabel(*digest, spec),
-            Action::MakeRoom => {
-                self.evicted = self.stable.take();
-                self.staging = None;
-            }
+            Action::MakeRoom => self.make_room(now.instant),
             Action::Forgive { target } => {
                 self.memory.forgive(target);
             }
             Action::Forget { digest } => {
                 self.memory.forget(*digest);
+                self.evicted.take_if(|evicted| evicted.digest == *digest);
                 self.staging = None;
             }
-            Action::Unload { digest } => self.retained.retain(|retained| retained.release.digest != *digest),
+            Action::Unload { digest } => self.unload(*digest, now.instant),
             Action::Publish(routing) => self.published = Some(Routing::clone(routing)),
             Action::Remember => self.saved = self.memory.clone(),
         }
@@ -182,9 +205,9 @@ impl Observed {
 
     fn stage(&mut self, target: &Target, now: Instant) {
         let again = self.staging.take().filter(|staging| staging.target == *target);
-        let (since, attempts) = again.map_or((now, 0), |staging| (staging.since, staging.attempts));
-        let attempts = attempts.saturating_add(1);
-        self.staging = Some(Staging { target: target.clone(), since, attempts, state: StagingState::Running });
+        let (since, attempts, no_room) = again.map_or((now, 0, 0), |s| (s.since, s.attempts, s.no_room));
+        let (target, attempts) = (target.clone(), attempts.saturating_add(1));
+        self.staging = Some(Staging { target, since, attempts, no_room, state: StagingState::Running });
         // "Kept until it is replaced" ends here: the device memory is needed now.
         self.retained.retain(|retained| retained.until.is_some());
     }
@@ -192,7 +215,23 @@ impl Observed {
     fn reuse(&mut self, target: &Target, digest: Digest, now: Instant) {
         self.retained.retain(|retained| retained.release.digest != digest);
         let state = StagingState::Ready { digest };
-        self.staging = Some(Staging { target: target.clone(), since: now, attempts: 0, state });
+        self.staging = Some(Staging { target: target.clone(), since: now, attempts: 0, no_room: 0, state });
+    }
+
+    /// The staging goes on, with the deadline it had: nothing serves until it ends.
+    fn make_room(&mut self, now: Instant) {
+        self.evicted = self.stable.take();
+        if let Some(staging) = &mut self.staging {
+            staging.attempts = 0;
+            staging.has_room(now);
+        }
+    }
+
+    fn unload(&mut self, digest: Digest, now: Instant) {
+        self.retained.retain(|retained| retained.release.digest != digest);
+        if let Some(staging) = &mut self.staging {
+            staging.has_room(now);
+        }
     }
 
     /// The staged version, taken out of staging.
@@ -220,6 +259,7 @@ impl Observed {
     fn relabel(&mut self, digest: Digest, spec: &VersionSpec) {
         if let Some(stable) = self.stable.as_mut().filter(|stable| stable.digest == digest) {
             stable.spec = spec.clone();
+            self.memory.relabel(stable);
         }
         if let Some(trial) = self.trial.as_mut().filter(|trial| trial.release.digest == digest) {
             trial.release.spec = spec.clone();

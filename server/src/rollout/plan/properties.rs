@@ -7,7 +7,7 @@ use proptest::test_runner::RngSeed;
 
 use super::super::analysis::Outcome;
 use super::super::memory::Memory;
-use super::super::testing::{seconds, spec, unpinned, values, weight};
+use super::super::testing::{at_one_place, seconds, spec, unpinned, values, weight};
 use super::executor::World;
 use super::*;
 
@@ -15,10 +15,11 @@ use super::*;
 enum Happening {
     Target(u8),
     Unpinned(u8),
+    AtOnePlace(u8),
     Stable(Option<u8>),
     Retry(u64),
     Steps(u8),
-    Policy(bool),
+    Policy(MemoryPolicy),
     Staged,
     StagedAs(u8),
     Failed { permanent: bool, no_room: bool },
@@ -30,7 +31,7 @@ enum Happening {
 }
 
 use Happening::{
-    Bad, Failed, Good, Policy, Restart, Retry, Say, Stable, Staged, StagedAs, Steps, Target, Unpinned, Wait,
+    AtOnePlace, Bad, Failed, Good, Policy, Restart, Retry, Say, Stable, Staged, StagedAs, Steps, Target, Unpinned, Wait,
 };
 
 /// What happens to a version without a person and without a request.
@@ -38,16 +39,21 @@ fn quiet() -> impl Strategy<Value = Happening> {
     prop_oneof![
         3 => (1..5u8).prop_map(Target),
         1 => (1..5u8).prop_map(Unpinned),
+        2 => (1..5u8).prop_map(AtOnePlace),
         1 => proptest::option::of(1..5u8).prop_map(Stable),
         1 => (0..3u64).prop_map(Retry),
         1 => (0..4u8).prop_map(Steps),
-        1 => any::<bool>().prop_map(Policy),
+        1 => policy().prop_map(Policy),
         8 => Just(Staged),
         1 => (1..5u8).prop_map(StagedAs),
         1 => (any::<bool>(), any::<bool>()).prop_map(|(permanent, no_room)| Failed { permanent, no_room }),
         6 => prop_oneof![1..100u64, Just(700), Just(10_000)].prop_map(Wait),
         1 => Just(Restart),
     ]
+}
+
+fn policy() -> impl Strategy<Value = MemoryPolicy> {
+    prop_oneof![Just(MemoryPolicy::Resource), Just(MemoryPolicy::Availability), Just(MemoryPolicy::Refuse)]
 }
 
 fn anything() -> impl Strategy<Value = Happening> {
@@ -80,12 +86,11 @@ fn happen(world: &mut World, happening: &Happening) {
     match *happening {
         Target(n) => world.ask(|values| values.model.target = spec(n)),
         Unpinned(n) => world.ask(|values| values.model.target = unpinned(n)),
+        AtOnePlace(n) => world.ask(|values| values.model.target = at_one_place(n)),
         Stable(n) => world.ask(|values| values.stable = n.map(spec)),
         Retry(n) => world.ask(|values| values.retry = n),
         Steps(n) => world.ask(|values| steps(values, n)),
-        Policy(resource) => world.ask(|values| {
-            values.serving.memory_policy = if resource { MemoryPolicy::Resource } else { MemoryPolicy::Availability };
-        }),
+        Policy(policy) => world.ask(|values| values.serving.memory_policy = policy),
         Staged => world.staged(),
         // Bytes are those of the pin; only without one can they be anything.
         StagedAs(n) if world.running().is_some_and(|spec| spec.digest.is_none()) => {
@@ -106,8 +111,29 @@ fn happen(world: &mut World, happening: &Happening) {
     }
 }
 
+/// The same cases on every machine, unless somebody asks for more: those differ each time.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        return asked;
+    }
+    ProptestConfig { cases: 256, rng_seed: RngSeed::Fixed(1), ..asked }
+}
+
+/// Everything ends: what made room for another version can be had again, and nothing else comes up.
+fn end_badly(world: &mut World, hangs: bool) {
+    for _ in 0..64 {
+        match &world.observed.evicted {
+            Some(evicted) if world.running().is_some_and(|spec| spec.digest == Some(evicted.digest)) => world.staged(),
+            _ if !hangs => world.failed(false, true),
+            _ => {}
+        }
+        world.advance(seconds(61));
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     /// A revert to what serves ends there, at once, without loading anything.
     #[test]
@@ -157,5 +183,19 @@ proptest! {
         prop_assert!(serves || rejected, "{}", &world.rest.message);
         prop_assert_eq!(world.rest.phase, if serves { Phase::Healthy } else { Phase::Degraded });
         prop_assert_eq!(world.canary(), None);
+    }
+
+    /// Whoever made room comes back, whether its successor fails or hangs, and whatever the values say meanwhile.
+    #[test]
+    fn making_room_never_leaves_nothing_serving(
+        happenings in proptest::collection::vec(anything(), 0..60),
+        hangs in any::<bool>(),
+    ) {
+        let mut world = World::start(values(1), Memory::default());
+        world.ask(|values| values.serving.memory_policy = MemoryPolicy::Resource);
+        happenings.iter().for_each(|happening| happen(&mut world, happening));
+        let served = world.observed.stable.is_some() || world.observed.evicted.is_some();
+        end_badly(&mut world, hangs);
+        prop_assert_eq!(world.stable().is_some(), served, "{}", &world.rest.message);
     }
 }

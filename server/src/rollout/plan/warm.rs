@@ -6,6 +6,10 @@ use tokio::time::Instant;
 use super::super::release::{Release, Target};
 use super::{Action, Observed, Phase, Plan, Staging, StagingState, Verdicts, Why, after, trial};
 
+/// Failures for want of room, in a row, until it is believed. Not one: what a version took is given back a moment after
+/// it was let go of, and the versions before this one may just have been.
+const NO_ROOM_BELIEVED: u32 = 2;
+
 pub(super) fn plan(values: &Values, observed: &Observed, stable: &Release, verdicts: &Verdicts, now: Instant) -> Plan {
     let target = Target::of(values);
     if stable.is(&target.spec) {
@@ -84,16 +88,23 @@ fn staging_plan(values: &Values, observed: &Observed, stable: &Release, staging:
     let version = &staging.target.spec.version;
     match &staging.state {
         StagingState::Ready { digest } => Plan::Act(ready(values, observed, stable, staging, *digest)),
+        StagingState::Failed { permanent: true, reason, .. } => Plan::Act(Action::Reject { reason: reason.clone() }),
         StagingState::Failed { no_room: true, .. } if !observed.retained.is_empty() => {
             Plan::Act(Action::Unload { digest: observed.retained[0].release.digest })
         }
-        StagingState::Failed { no_room: true, .. } if values.serving.memory_policy == MemoryPolicy::Resource => {
-            Plan::Act(Action::MakeRoom)
-        }
-        StagingState::Failed { no_room: true, reason, .. } if values.serving.memory_policy == MemoryPolicy::Refuse => {
+        StagingState::Failed { no_room: true, reason, .. }
+            if staging.no_room >= NO_ROOM_BELIEVED && values.serving.memory_policy == MemoryPolicy::Refuse =>
+        {
             Plan::Act(Action::Reject { reason: reason.clone() })
         }
-        StagingState::Failed { permanent: true, reason, .. } => Plan::Act(Action::Reject { reason: reason.clone() }),
+        // Not after the deadline, which would send the successor away at once.
+        StagingState::Failed { no_room: true, .. }
+            if staging.no_room >= NO_ROOM_BELIEVED
+                && values.serving.memory_policy == MemoryPolicy::Resource
+                && now < deadline =>
+        {
+            Plan::Act(Action::MakeRoom)
+        }
         StagingState::Running | StagingState::Failed { .. } if now >= deadline && strategy.progress_deadline_abort => {
             Plan::Act(Action::Reject { reason: overdue(values, staging) })
         }
@@ -129,7 +140,7 @@ fn ready(values: &Values, observed: &Observed, stable: &Release, staging: &Stagi
         return Action::Reject { reason: rejection.reason.clone() };
     }
     let known = VersionSpec { digest: Some(digest), ..target.spec.clone() };
-    if observed.memory.recently_promoted(&known, strategy.rollback_window_revisions) {
+    if observed.memory.recently_promoted(&known, strategy.rollback_window_revisions).is_some() {
         return Action::Promote(Why::Rollback);
     }
     if strategy.skip_analysis || strategy.steps.is_empty() {

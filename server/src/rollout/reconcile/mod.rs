@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::desired::DesiredModels;
-use super::memory::MemoryDir;
+use super::memory::{MemoryDir, Writer, Written};
 use super::plan::{Verb, VerbError};
 use super::port::{Routes, StageError, StagePhase, Staged, Stager};
 use super::status::Status;
@@ -57,6 +57,7 @@ pub struct Reconciler<S: Stager, R: Routes<Live = S::Live>> {
     desired_open: bool,
     events: mpsc::Receiver<AttemptEvent<S::Live>>,
     commands: mpsc::Receiver<Command>,
+    written: mpsc::Receiver<Written>,
     status: watch::Sender<Arc<Status>>,
     shutdown: CancellationToken,
 }
@@ -69,6 +70,8 @@ enum Event<L> {
     Attempt(AttemptEvent<L>),
     /// An operator said something.
     Command(Command),
+    /// Decisions are on disk, or are not.
+    Written(Written),
     /// A wait is over.
     Tick,
     /// The process is to end.
@@ -102,6 +105,7 @@ impl<S: Stager, R: Routes<Live = S::Live>> Reconciler<S, R> {
     pub fn new(parts: Parts<S, R>) -> (Self, RolloutHandle) {
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
         let (commands_sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let (written_sender, written) = mpsc::channel(EVENTS_MAX);
         let (status, status_receiver) = watch::channel(Arc::default());
         let mut desired = parts.desired;
         desired.mark_changed();
@@ -110,7 +114,7 @@ impl<S: Stager, R: Routes<Live = S::Live>> Reconciler<S, R> {
             shell: Shell {
                 stager: Arc::new(parts.stager),
                 routes: parts.routes,
-                memory: parts.memory,
+                memory: Writer::new(parts.memory, written_sender),
                 jitter: parts.jitter,
                 events: events_sender,
                 attempts: 0,
@@ -119,24 +123,29 @@ impl<S: Stager, R: Routes<Live = S::Live>> Reconciler<S, R> {
             desired_open: true,
             events,
             commands,
+            written,
             status,
             shutdown: parts.shutdown,
         };
         (reconciler, RolloutHandle::new(commands_sender, status_receiver))
     }
 
-    /// Runs until shutdown. Attempts under way are given up then.
+    /// Runs until shutdown. Attempts under way are given up then, and decisions get a moment to be written.
     pub async fn run(mut self) {
         loop {
             match self.next_event().await {
                 Event::Values => self.observe_values().await,
-                Event::Attempt(event) => self.attempt(event).await,
-                Event::Command(command) => self.command(command).await,
-                Event::Tick => self.settle_due().await,
-                Event::Shutdown => return,
+                Event::Attempt(event) => self.attempt(event),
+                Event::Command(command) => self.command(command),
+                Event::Written(written) => self.written(written),
+                Event::Tick => self.settle_due(),
+                Event::Shutdown => break,
             }
             self.report();
         }
+        let Self { models, shell, written, .. } = self;
+        drop((models, written));
+        shell.memory.finish().await;
     }
 
     async fn next_event(&mut self) -> Event<S::Live> {
@@ -158,6 +167,7 @@ impl<S: Stager, R: Routes<Live = S::Live>> Reconciler<S, R> {
                 Event::Values
             }
             Some(event) = self.events.recv() => Event::Attempt(event),
+            Some(written) = self.written.recv() => Event::Written(written),
             () = tick => Event::Tick,
         }
     }
@@ -176,43 +186,49 @@ impl<S: Stager, R: Routes<Live = S::Live>> Reconciler<S, R> {
             match self.models.get_mut(name) {
                 Some(model) => model.observe(asked),
                 None => {
-                    let memory = model::load(self.shell.memory.clone(), name.clone()).await;
+                    let memory = self.shell.memory.load(name).await;
                     self.models.insert(name.clone(), Model::new(name.clone(), asked, memory));
                 }
             }
         }
         for (name, model) in &mut self.models {
             model.set_missing(!desired.models.contains_key(name));
-            model.settle(&mut self.shell).await;
+            model.settle(&mut self.shell);
         }
     }
 
-    async fn attempt(&mut self, event: AttemptEvent<S::Live>) {
+    fn attempt(&mut self, event: AttemptEvent<S::Live>) {
         let Some(model) = self.models.get_mut(&event.model) else { return };
         match event.progress {
             Progress::Phase(phase) => model.set_phase(event.number, phase),
             Progress::Done(result) => {
                 if model.finish(event.number, result, (self.shell.jitter)()) {
-                    model.settle(&mut self.shell).await;
+                    model.settle(&mut self.shell);
                 }
             }
         }
     }
 
-    async fn command(&mut self, Command { model: name, verb, reply }: Command) {
+    fn written(&mut self, Written { model, problem }: Written) {
+        if let Some(model) = self.models.get_mut(&model) {
+            model.unwritten = problem;
+        }
+    }
+
+    fn command(&mut self, Command { model: name, verb, reply }: Command) {
         let model = ModelName::new(&name).ok().and_then(|name| self.models.get_mut(&name));
         let answer = match model {
-            Some(model) => model.command(verb, &mut self.shell).await,
+            Some(model) => model.command(verb, &mut self.shell),
             None => Err(VerbError::UnknownModel(name)),
         };
         // Whoever asked may be gone; it is done all the same.
         let _ = reply.send(answer);
     }
 
-    async fn settle_due(&mut self) {
+    fn settle_due(&mut self) {
         let now = Instant::now();
         for model in self.models.values_mut().filter(|model| model.wake_at().is_some_and(|at| at <= now)) {
-            model.settle(&mut self.shell).await;
+            model.settle(&mut self.shell);
         }
     }
 

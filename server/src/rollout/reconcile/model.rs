@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::super::analysis::Evidence;
 use super::super::backoff;
 use super::super::desired::DesiredModel;
-use super::super::memory::{Memory, MemoryDir};
+use super::super::memory::{Memory, Writer};
 use super::super::plan::{
     self, Action, Analyses, Moment, Observed, Phase, Plan, ROUNDS_MAX, Rest, Routing, StagingState, Verb, VerbError,
 };
@@ -26,7 +26,7 @@ use super::attempt::Attempt;
 pub(super) struct Shell<S: Stager, R> {
     pub(super) stager: Arc<S>,
     pub(super) routes: R,
-    pub(super) memory: MemoryDir,
+    pub(super) memory: Writer,
     pub(super) jitter: Box<dyn FnMut() -> f64 + Send>,
     pub(super) events: mpsc::Sender<AttemptEvent<S::Live>>,
     pub(super) attempts: u64,
@@ -45,27 +45,14 @@ pub(super) struct Model<L> {
     pub(super) rest: Rest,
     pub(super) attempt: Option<Attempt>,
     pub(super) history: VecDeque<HistoryEvent>,
+    /// Why the newest decisions are not on disk.
+    pub(super) unwritten: Option<String>,
+    /// What an operator should know of a resident version.
+    pub(super) notes: HashMap<Digest, Vec<String>>,
     /// By digest: one version is resident once, whatever its roles.
     residents: HashMap<Digest, Arc<L>>,
     /// What callers were promised: the signature of the last stable version.
     contract: Option<Arc<models::Signature>>,
-}
-
-/// What is remembered of `model`.
-pub(super) async fn load(files: MemoryDir, model: ModelName) -> Memory {
-    tokio::task::spawn_blocking(move || files.load(&model)).await.unwrap_or_default()
-}
-
-async fn save(files: MemoryDir, model: ModelName, memory: Memory) {
-    let name = model.clone();
-    let saved = tokio::task::spawn_blocking(move || files.save(&name, &memory)).await;
-    let error = match saved {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => error.to_string(),
-    };
-    // A full disk must not stop a rollout or a rollback: this process knows, only the next one will not.
-    tracing::error!(%model, %error, "decisions could not be written, a restart will not remember them");
 }
 
 // === impl Model ===
@@ -83,6 +70,8 @@ impl<L: Resident> Model<L> {
             rest: Rest { phase: Phase::Progressing, message: "begins".to_owned(), wake_at: None },
             attempt: None,
             history: VecDeque::with_capacity(HISTORY_MAX),
+            unwritten: None,
+            notes: HashMap::new(),
             residents: HashMap::new(),
             contract: None,
         }
@@ -132,6 +121,7 @@ impl<L: Resident> Model<L> {
         let state = match result {
             Ok(staged) => {
                 self.remember_event("staged", &version, staged.notes.join("; "));
+                self.notes.insert(staged.digest, staged.notes);
                 self.adopt(staged.digest, staged.live);
                 StagingState::Ready { digest: staged.digest }
             }
@@ -161,19 +151,19 @@ impl<L: Resident> Model<L> {
         }
     }
 
-    pub(super) async fn command<S, R>(&mut self, verb: Verb, shell: &mut Shell<S, R>) -> Result<String, VerbError>
+    pub(super) fn command<S, R>(&mut self, verb: Verb, shell: &mut Shell<S, R>) -> Result<String, VerbError>
     where
         S: Stager<Live = L>,
         R: Routes<Live = L>,
     {
         let (action, message) = plan::command(verb, &self.values, &self.observed, Instant::now())?;
-        self.execute(&action, shell).await;
-        self.settle(shell).await;
+        self.execute(&action, shell);
+        self.settle(shell);
         Ok(message)
     }
 
     /// Plans and acts until there is nothing to do.
-    pub(super) async fn settle<S, R>(&mut self, shell: &mut Shell<S, R>)
+    pub(super) fn settle<S, R>(&mut self, shell: &mut Shell<S, R>)
     where
         S: Stager<Live = L>,
         R: Routes<Live = L>,
@@ -182,7 +172,7 @@ impl<L: Resident> Model<L> {
             let now = Instant::now();
             self.follow(now);
             match plan::next_actions(&self.values, &self.observed, &self.analyses.verdicts(), now) {
-                Plan::Act(action) => self.execute(&action, shell).await,
+                Plan::Act(action) => self.execute(&action, shell),
                 Plan::Rest(rest) => {
                     self.rest = rest.or_wake_at(self.analyses.next_at());
                     return;
@@ -200,7 +190,7 @@ impl<L: Resident> Model<L> {
         self.analyses.follow(trial, counts, now);
     }
 
-    async fn execute<S, R>(&mut self, action: &Action, shell: &mut Shell<S, R>)
+    fn execute<S, R>(&mut self, action: &Action, shell: &mut Shell<S, R>)
     where
         S: Stager<Live = L>,
         R: Routes<Live = L>,
@@ -209,11 +199,7 @@ impl<L: Resident> Model<L> {
         match action {
             Action::Stage { target } => self.stage(target, shell),
             Action::Publish(routing) => self.publish(routing, &shell.routes),
-            Action::Remember => {
-                fail_point!("rollout::before_remember");
-                save(shell.memory.clone(), self.name.clone(), self.observed.memory.clone()).await;
-                fail_point!("rollout::after_remember");
-            }
+            Action::Remember => shell.memory.save(&self.name, self.observed.memory.clone()),
             Action::Relabel { digest, spec } => self.relabel(*digest, spec),
             Action::StartStep(_) if self.observed.trial.as_ref().is_some_and(|trial| trial.hold.is_some()) => {
                 self.analyses.acknowledge();
@@ -252,7 +238,8 @@ impl<L: Resident> Model<L> {
         let strategy = &self.values.strategy;
         // A version that comes back was what callers had before: what its successor learnt to accept since does not
         // bind it, or a rollback could be refused.
-        let comes_back = self.observed.memory.recently_promoted(&target.spec, strategy.rollback_window_revisions);
+        let comes_back =
+            self.observed.memory.recently_promoted(&target.spec, strategy.rollback_window_revisions).is_some();
         let request = StageRequest {
             model: self.name.clone(),
             spec: target.spec.clone(),
@@ -283,7 +270,9 @@ impl<L: Resident> Model<L> {
     }
 
     fn relabel(&mut self, digest: Digest, spec: &VersionSpec) {
-        if let Some(live) = self.residents.get_mut(&digest) {
+        // Another pin or place alone is nothing that callers see.
+        let renamed = self.observed.label(digest) != Some(&spec.version);
+        if let Some(live) = self.residents.get_mut(&digest).filter(|_| renamed) {
             *live = live.relabeled(&spec.version);
         }
     }
@@ -295,6 +284,7 @@ impl<L: Resident> Model<L> {
     /// What has no role any more is let go of here and nowhere else: bytes by their last `Arc`, attempts by their task.
     fn release_unneeded(&mut self) {
         self.residents.retain(|digest, _| self.observed.needs(*digest));
+        self.notes.retain(|digest, _| self.residents.contains_key(digest));
         let staging = self.observed.staging.as_ref().is_some_and(|staging| staging.state == StagingState::Running);
         self.attempt.take_if(|_| !staging);
     }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::super::plan::{Action, Phase, Rest, StagingState};
 use super::super::port::{Resident, StagePhase};
+use super::super::release::Release;
 use super::super::status::{
     CanaryStatus, HISTORY_MAX, HistoryEvent, MetricStatus, ModelStatus, RejectedStatus, VersionStatus,
 };
@@ -33,6 +34,7 @@ impl<L: Resident> Model<L> {
             Action::Promote(why) => ("promoted", why.to_string()),
             Action::Reject { reason } => ("rejected", reason.clone()),
             Action::DropCandidate { reason } => ("dropped", reason.clone()),
+            Action::Relabel { digest, spec } if self.observed.label(*digest) == Some(&spec.version) => return None,
             Action::Relabel { .. } => ("relabeled", "the same bytes under another label or place".to_owned()),
             Action::MakeRoom => {
                 ("unloaded", "makes room for its successor: nothing serves until that one does".to_owned())
@@ -70,14 +72,14 @@ impl<L: Resident> Model<L> {
     /// The version that an action is about.
     fn subject(&self, action: &Action) -> String {
         let observed = &self.observed;
-        let labels = observed.stable.iter().chain(observed.retained.iter().map(|retained| &retained.release));
-        let label = |digest| labels.clone().find(|r| r.digest == digest).map(|r| r.spec.version.to_string());
         match action {
             Action::Stage { target } | Action::Reuse { target, .. } | Action::Forgive { target } => {
                 target.spec.version.to_string()
             }
             Action::Relabel { spec, .. } => spec.version.to_string(),
-            Action::Unload { digest } | Action::Forget { digest } => label(*digest).unwrap_or_else(|| digest.short()),
+            Action::Unload { digest } | Action::Forget { digest } => {
+                observed.label(*digest).map_or_else(|| digest.short(), ToString::to_string)
+            }
             Action::MakeRoom => observed.stable.as_ref().map(|r| r.spec.version.to_string()).unwrap_or_default(),
             _ => match (&observed.trial, &observed.staging) {
                 (Some(trial), _) => trial.release.spec.version.to_string(),
@@ -98,6 +100,7 @@ impl<L: Resident> Model<L> {
             message,
             observed_revision: self.revision.clone(),
             values_error: self.problem.clone(),
+            notes: self.notes(),
             desired_version: self.values.model.target.version.to_string(),
             stable: self.observed.stable.as_ref().map(|release| VersionStatus::new(release, "Serving".to_owned())),
             canary: self.canary(),
@@ -106,6 +109,20 @@ impl<L: Resident> Model<L> {
             promoted: memory.promoted().iter().map(|r| VersionStatus::new(r, "Promoted".to_owned())).collect(),
             history: self.history.iter().cloned().collect(),
         }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let trial = self.observed.trial.as_ref().map(|trial| &trial.release);
+        let of = |release: &Release| {
+            let version = release.spec.version.clone();
+            let notes = self.notes.get(&release.digest).into_iter().flatten();
+            notes.map(move |note| format!("{version}: {note}"))
+        };
+        let versions = self.observed.stable.iter().chain(trial).flat_map(of);
+        let unwritten = self.unwritten.as_ref();
+        let unwritten =
+            unwritten.map(|why| format!("decisions are not on disk, a restart will not remember them: {why}"));
+        versions.chain(unwritten).collect()
     }
 
     /// A model whose values are not in force is not healthy, however well it serves.

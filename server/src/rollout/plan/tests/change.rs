@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use config::{Step, VersionSpec};
 
-use super::super::super::testing::{digest, seconds, spec, unpinned, values, weight};
+use super::super::super::testing::{at_one_place, digest, seconds, spec, unpinned, values, weight};
 use super::*;
 
 #[test]
@@ -52,6 +52,39 @@ fn the_same_bytes_under_another_label_need_no_trial() {
     world.advance(seconds(60));
     world.ask(|values| values.model.target = VersionSpec { digest: Some(digest(2)), ..spec(9) });
     assert_eq!((world.stable(), world.canary()), (Some("v1"), Some(("v9", 50.0))));
+}
+
+#[test]
+fn another_label_at_the_same_place_is_another_version() {
+    let settled = || {
+        let mut asked = values(1);
+        asked.model.target = at_one_place(1);
+        World::settled(asked)
+    };
+    let mut world = settled();
+    world.ask(|values| values.model.target = at_one_place(2));
+    assert_eq!((world.stable(), world.running()), (Some("v1"), Some(at_one_place(2))));
+    world.staged_as(digest(2));
+    assert_eq!((world.stable(), world.canary()), (Some("v1"), Some(("v2", 5.0))));
+    world.command(Verb::Abort).unwrap();
+    world.ask(|values| values.model.target = at_one_place(3));
+    assert_eq!(world.running(), Some(at_one_place(3)), "what v2 was rejected for says nothing of v3");
+
+    let mut world = settled();
+    world.ask(|values| values.model.target = at_one_place(2));
+    world.staged_as(digest(1));
+    assert_eq!((world.stable(), world.rest.phase, world.promotions().len()), (Some("v2"), Phase::Healthy, 1));
+    world.restart();
+    world.staged();
+    assert_eq!((world.stable(), world.rest.phase), (Some("v2"), Phase::Healthy), "the new label is remembered");
+
+    let mut world = settled();
+    world.ask(|values| values.model.target = at_one_place(2));
+    world.restart();
+    world.staged();
+    assert_eq!(world.stable(), Some("v1"), "v2 was not promoted before the restart");
+    world.staged_as(digest(2));
+    assert_eq!((world.stable(), world.canary()), (Some("v1"), Some(("v2", 5.0))));
 }
 
 #[test]

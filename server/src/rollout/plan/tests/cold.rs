@@ -1,13 +1,20 @@
 //! Nothing serves yet: the matrix, restarts, and what is remembered.
 
-use config::Values;
+use config::{Values, VersionSpec};
 
 use super::super::super::memory::{Memory, Rejection};
 use super::super::super::release::{Release, Target};
 use super::super::super::testing::{digest, seconds, spec, unpinned, values};
 use super::*;
 
+/// How the values and the memory name a version.
+const WRITTEN: [fn(u8) -> VersionSpec; 2] = [spec, unpinned];
+
 fn remembers(promoted: &[u8], rejected: &[u8]) -> Memory {
+    remembers_as(spec, promoted, rejected)
+}
+
+fn remembers_as(spec: fn(u8) -> VersionSpec, promoted: &[u8], rejected: &[u8]) -> Memory {
     let mut memory = Memory::default();
     for n in promoted {
         memory.promote(Release { spec: spec(*n), digest: digest(*n) });
@@ -47,16 +54,71 @@ fn the_matrix_of_what_a_cold_process_serves() {
         (Some(1), &[3], &[1, 2], Some("v3"), None, Phase::Degraded),
         (Some(1), &[], &[1, 2], None, None, Phase::Degraded),
     ];
-    for row in rows {
+    for (row, written) in rows.iter().flat_map(|row| WRITTEN.map(|written| (row, written))) {
         let (declared, promoted, rejected, serves, tried, phase) = row;
-        let asked = Values { stable: declared.map(spec), ..values(2) };
-        let mut world = World::start(asked, remembers(promoted, rejected));
+        let mut world = World::start(asked(written, *declared), remembers_as(written, promoted, rejected));
         assert_eq!(world.stable(), None);
         world.staged();
         assert_eq!(world.stable(), *serves, "{row:?}");
         world.staged();
         assert_eq!(world.stable(), *serves, "{row:?}");
         assert_eq!((world.canary().map(|(version, _)| version), world.rest.phase), (*tried, *phase), "{row:?}");
+    }
+}
+
+/// v2 is asked for, and perhaps another declared stable.
+fn asked(written: fn(u8) -> VersionSpec, declared: Option<u8>) -> Values {
+    let mut asked = Values { stable: declared.map(written), ..values(2) };
+    asked.model.target = written(2);
+    asked
+}
+
+#[test]
+fn what_was_promoted_is_staged_by_its_bytes_however_it_is_written() {
+    for written in WRITTEN {
+        for (declared, promoted, staged) in
+            [(None, [1, 2], 2), (Some(1), [1, 2], 2), (None, [2, 1], 2), (Some(1), [3, 1], 1)]
+        {
+            let world = World::start(asked(written, declared), remembers_as(written, &promoted, &[]));
+            assert_eq!(world.running(), Some(spec(staged)), "{declared:?} {promoted:?}");
+        }
+    }
+}
+
+#[test]
+fn the_matrix_where_the_wanted_version_was_promoted_and_its_bytes_cannot_be_had() {
+    // stable declared, promoted here → served instead, then what becomes of v2: on trial, or bad for good.
+    type Row = (Option<u8>, &'static [u8], Option<&'static str>);
+    let rows: &[Row] = &[
+        (None, &[2], None),
+        (Some(2), &[2], None),
+        (None, &[1, 2], Some("v1")),
+        (None, &[2, 1], Some("v1")),
+        (Some(1), &[2], Some("v1")),
+        (Some(1), &[1, 2], Some("v1")),
+        (Some(3), &[1, 2], Some("v3")),
+    ];
+    for (row, written) in rows.iter().flat_map(|row| WRITTEN.map(|written| (row, written))) {
+        let (declared, promoted, instead) = *row;
+        let start = || {
+            let mut world = World::start(asked(written, declared), remembers_as(written, promoted, &[]));
+            assert_eq!(world.running(), Some(spec(2)), "{row:?}");
+            world.failed(true, false);
+            if instead.is_some() {
+                world.staged();
+            }
+            assert_eq!((world.stable(), world.running()), (instead, Some(written(2))), "{row:?}: v2 as if it was new");
+            world
+        };
+        let mut world = start();
+        world.staged();
+        let canary = world.canary().map(|(version, _)| version);
+        let expected = if instead.is_some() { (instead, Some("v2")) } else { (Some("v2"), None) };
+        assert_eq!((world.stable(), canary), expected, "{row:?}: other bytes of that label are tried, or come first");
+
+        let mut world = start();
+        world.failed(true, false);
+        assert_eq!((world.stable(), world.rest.phase), (instead, Phase::Degraded), "{row:?}");
     }
 }
 
@@ -71,9 +133,11 @@ fn a_retry_bump_tries_a_rejected_version_on_a_cold_process() {
 fn a_declared_stable_that_cannot_be_staged_is_tried_again_and_nothing_takes_its_place() {
     for permanent in [false, true] {
         let mut world = World::start(Values { stable: Some(spec(1)), ..values(2) }, Memory::default());
-        for _ in 0..100 {
+        for seconds_gone in (0..1000).step_by(10) {
             world.failed(permanent, false);
-            assert_eq!((world.stable(), world.rest.phase, world.rejections()), (None, Phase::Degraded, 0));
+            let hopeful = !permanent && seconds_gone < 600;
+            let phase = if hopeful { Phase::Progressing } else { Phase::Degraded };
+            assert_eq!((world.stable(), world.rest.phase, world.rejections()), (None, phase, 0), "{seconds_gone}");
             world.advance(seconds(10));
             assert_eq!(world.running(), Some(spec(1)));
         }
@@ -92,6 +156,20 @@ fn a_remembered_version_that_is_gone_gives_way() {
     world.failed(true, false);
     world.staged();
     assert_eq!((world.stable(), world.promotions()), (Some("v2"), vec![Why::First]));
+}
+
+#[test]
+fn a_first_deployment_is_on_its_way_until_its_deadline_and_waits_for_a_bucket_after_it() {
+    let mut world = World::start(values(1), Memory::default());
+    world.failed(false, false);
+    assert_eq!((world.stable(), world.rest.phase), (None, Phase::Progressing), "one 503 is not the end");
+    assert!(world.rest.message.contains("no such object"), "{}", world.rest.message);
+    world.advance(seconds(600));
+    world.failed(false, false);
+    assert_eq!((world.stable(), world.rest.phase, world.rejections()), (None, Phase::Degraded, 0));
+    world.advance(seconds(1));
+    world.staged();
+    assert_eq!((world.stable(), world.rest.phase), (Some("v1"), Phase::Healthy));
 }
 
 #[test]

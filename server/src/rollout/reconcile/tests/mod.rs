@@ -247,6 +247,26 @@ async fn what_cannot_be_written_down_is_done_all_the_same() {
     node.spoil_memory();
     node.serve(GOOD, 10, 122).await;
     assert_eq!((node.routes(), node.phase()), ("v2".to_owned(), Phase::Healthy));
+    let notes = node.status().notes;
+    assert!(notes.iter().any(|note| note.contains("decisions are not on disk")), "{notes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_holds_up_no_rollback_and_is_told() {
+    let node = on_trial().await;
+    let told = |notes: &[String]| notes.iter().any(|note| note.contains("decisions are not on disk"));
+    let disk = node.hang_memory();
+    node.handle.command("fraud", Verb::Abort).await.unwrap();
+    assert_eq!((node.routes(), told(&node.status().notes)), ("v1".to_owned(), false));
+    // A thread that is blocked stops the paused clock, which is moved by hand instead.
+    tokio::time::advance(std::time::Duration::from_secs(11)).await;
+    let mut status = node.handle.status();
+    status.wait_for(|status| told(&status.models[0].notes)).await.unwrap();
+
+    disk.go_on();
+    node.handle.command("fraud", Verb::Retry).await.unwrap();
+    status.wait_for(|status| !told(&status.models[0].notes)).await.unwrap();
+    assert_eq!(node.routes(), "v1 + v2 5%");
 }
 
 #[tokio::test(start_paused = true)]

@@ -143,6 +143,16 @@ impl Routes for FakeRoutes {
     }
 }
 
+/// A pipe in the place of a file: opening it waits for the other end.
+pub(super) struct HangingDisk(std::path::PathBuf);
+
+impl HangingDisk {
+    pub(super) fn go_on(self) {
+        let _other_end = std::fs::File::open(&self.0).unwrap();
+        std::fs::remove_file(&self.0).unwrap();
+    }
+}
+
 pub(super) struct Node {
     pub(super) handle: RolloutHandle,
     desired: watch::Sender<Arc<DesiredModels>>,
@@ -241,6 +251,13 @@ impl Node {
         let dir = self.cache.path().join("rollout");
         std::fs::remove_dir_all(&dir).unwrap();
         std::fs::write(&dir, "a file where a directory should be").unwrap();
+    }
+
+    /// From now on writing decisions blocks, as on a disk that does not answer.
+    pub(super) fn hang_memory(&self) -> HangingDisk {
+        let pipe = self.cache.path().join("rollout").join(format!("{}.json.partial", model()));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        HangingDisk(pipe)
     }
 
     pub(super) async fn elapse(&mut self, seconds: u64) {
