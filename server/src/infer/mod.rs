@@ -23,7 +23,7 @@ pub use rate::PerSecond;
 
 use crate::route::{Routes, Variant};
 use crate::shutdown::Lifecycle;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, traces};
 
 /// The longest deadline a request may ask for.
 const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
@@ -154,6 +154,7 @@ impl Inference {
         match &*self.0 {
             Path::Real(parts) => {
                 let span = span(&request, request_id);
+                traces::join(&span, headers);
                 let result = parts.route(request, headers, request_id).instrument(span.clone()).await;
                 match &result {
                     Ok(reply) => {
