@@ -4,6 +4,7 @@ mod caching;
 mod crash;
 mod faulty;
 mod pulls;
+mod pushes;
 mod trust;
 mod versions;
 
