@@ -274,7 +274,9 @@ fn cache_is_sound(world: &World) -> anyhow::Result<bool> {
         let entry = entry?;
         let mut files = Vec::new();
         let hashed = hash_below(&entry.path().join("files"), "", &mut files);
-        if hashed.is_err() || root(&files).hex() != entry.file_name().to_string_lossy() {
+        // The names of the files are hashed after the dash.
+        let folder = entry.file_name().to_string_lossy().into_owned();
+        if hashed.is_err() || folder.split('-').next() != Some(root(&files).hex().as_str()) {
             return Ok(false);
         }
     }

@@ -17,8 +17,9 @@ Examples:
   sluice push ./model file:///srv/bucket/fraud-detection/v2.3.1
 
 DIR is what MLflow logs: MLmodel and model.onnx (or another format that is read), golden/*.json where there are \
-recorded answers. Credentials come from the environment. The manifest goes last, so a half-uploaded version is never \
-taken for a whole one; the same push again completes it. Other bytes under the same URL are never overwritten.
+recorded answers. Credentials come from the environment. A mark (.push-unfinished) goes first, the manifest last, and then \
+the mark goes away, so a half-uploaded version is never taken for a whole one; the same push again completes it. What is \
+there is compared and never overwritten: other bytes under the same URL are refused.
 
 Exit codes: 0 it is there, and was before or is now · 1 the directory or the key is wrong, or URL holds another version \
 · 3 the store did not answer or refused";

@@ -18,6 +18,10 @@ pub const MANIFEST_NAME: &str = "manifest.json";
 /// Where a signature lies unless `signing.signaturePath` says otherwise; outside the root digest.
 pub const SIGNATURE_NAME: &str = "model.sig";
 
+/// Marks a directory that `push` is writing to; no part of an artifact. It says whose push it is, is made first and goes
+/// last, after the manifest.
+pub(super) const MARKER_NAME: &str = ".push-unfinished";
+
 /// SHA-256 of one file; 64 lower-case hex digits in JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256([u8; 32]);

@@ -64,6 +64,14 @@ pub enum FetchError {
         /// The artifact directory.
         uri: String,
     },
+    /// What is there is the front part of an upload, or may be.
+    #[error("{uri} is not whole yet: {reason}")]
+    Unfinished {
+        /// The artifact directory.
+        uri: String,
+        /// What says so, and what ends it.
+        reason: String,
+    },
     /// An object changed or vanished between the listing and its download.
     #[error("{object} changed while it was downloaded: {reason}")]
     Changed {
@@ -176,6 +184,7 @@ impl FetchError {
             | Self::Unreachable { .. }
             | Self::Denied { .. }
             | Self::Empty { .. }
+            | Self::Unfinished { .. }
             | Self::Changed { .. }
             | Self::Key { .. }
             | Self::CacheFull { .. }

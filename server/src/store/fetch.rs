@@ -1,29 +1,28 @@
 //! One fetch, read top to bottom: cache, listing, what is remembered, pull, verify, keep.
 
+mod cached;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use config::{Digest, VersionSpec};
 use tokio::sync::watch;
 
-use super::cache::{Entry, Lease, write_whole};
-use super::digest::{FileDigest, Sha256, covered};
+use super::cache::{CacheKey, Entry, Remembered};
+use super::digest::{FileDigest, MANIFEST_NAME, covered};
 use super::failpoint::{self, pass};
 use super::flight::Flight;
-use super::listing::{Listing, name_problem};
-use super::oms::SIGNATURE_BYTES_MAX;
+use super::listing::Listing;
 use super::pull::download;
 use super::source::Source;
-use super::staging::{self, FILES_NAME, Staging};
-use super::verify::{Expected, VerifiedArtifact, check, check_cached, intact};
+use super::staging::{self, Staging};
+use super::verify::{Expected, VerifiedArtifact, check};
 use super::{Fetch, FetchError, Progress, ProgressPhase, Store, blocking};
 
 /// How often a source that changes under a pull is listed anew.
 const LISTINGS_MAX: u32 = 3;
 /// Wait before that.
 const RELIST_DELAY: Duration = Duration::from_secs(2);
-/// Wait for a newer signature of an artifact that is already here.
-const SIGNATURE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// One fetch that has its flight.
 struct Session<'a> {
@@ -32,7 +31,7 @@ struct Session<'a> {
     progress: &'a watch::Sender<Progress>,
     flight: Arc<Flight>,
     /// What the version was when it was last pulled.
-    remembered: Option<Digest>,
+    remembered: Option<Remembered>,
 }
 
 pub(super) async fn fetch(
@@ -50,10 +49,14 @@ pub(super) async fn fetch(
                 tracing::info!(%error, "listing the source again");
                 tokio::time::sleep(RELIST_DELAY).await;
             }
+            Err(error) => return session.remembered_instead(error).await,
             done => return done,
         }
     }
-    session.run().await
+    match session.run().await {
+        Err(error) => session.remembered_instead(error).await,
+        done => done,
+    }
 }
 
 /// By kind and always in this order, so that two fetches never wait for each other.
@@ -66,23 +69,18 @@ fn flight_keys(request: &Fetch<'_>) -> Vec<String> {
 
 impl Session<'_> {
     async fn run(&self) -> Result<VerifiedArtifact, FetchError> {
-        let spec = self.request.spec;
-        if let Some(pinned) = spec.digest {
-            self.refuse_other_bytes(pinned)?;
-            if let Some(artifact) = self.cached(pinned).await? {
-                return self.settle(artifact, None).await;
-            }
+        if let Some(pinned) = self.request.spec.digest
+            && let Some(artifact) = self.pinned(pinned).await?
+        {
+            return self.settle(artifact, None).await;
         }
-        let (source, listing) = match self.list().await {
-            Ok(listed) => listed,
-            Err(error) => return self.remembered_instead(error).await,
-        };
+        let (source, listing) = self.list().await?;
         pass(failpoint::LISTED)?;
         let fingerprint = listing.fingerprint(source.uri());
-        if let Some(digest) = self.store.cache.by_listing(&fingerprint) {
-            self.refuse_other_pin(digest)?;
-            self.refuse_other_bytes(digest)?;
-            if let Some(artifact) = self.cached(digest).await? {
+        if let Some(key) = self.store.cache.by_listing(&fingerprint) {
+            self.refuse_other_pin(key.digest)?;
+            refuse_other(self.remembered.as_ref(), key, self.version_changed())?;
+            if let Some(artifact) = self.cached(key).await? {
                 return self.settle(artifact, Some(fingerprint)).await;
             }
         }
@@ -91,112 +89,41 @@ impl Session<'_> {
         self.settle(artifact, Some(fingerprint)).await
     }
 
+    /// The artifact with the pinned digest, if it is here: that needs no source.
+    async fn pinned(&self, pinned: Digest) -> Result<Option<VerifiedArtifact>, FetchError> {
+        let known = self.remembered.as_ref().map(|remembered| remembered.key);
+        if let Some(known) = known.filter(|known| known.digest != pinned) {
+            return Err(self.version_changed()(known.digest, pinned.to_string()));
+        }
+        let Some(key) = known.or_else(|| self.store.cache.by_digest(pinned)) else { return Ok(None) };
+        match self.cached(key).await {
+            // Another version's, with the same contents under other names: the source says which names are signed.
+            Err(FetchError::Signature { .. }) if known.is_none() => Ok(None),
+            done => done,
+        }
+    }
+
     async fn list(&self) -> Result<(Source, Listing), FetchError> {
         let source = (self.store.opener)(&self.request.spec.storage_uri)?;
         let listing = source.list(&self.store.options.limits, &self.store.options.retry).await?;
         Ok((source, listing))
     }
 
-    /// A source that cannot be listed or lists nothing says nothing about the version: what the version was before,
-    /// it still is.
+    /// Whatever happened to the source, what the version was before it still is: the bytes are here and were verified.
+    ///
+    /// Two things are not answered this way. A pin of other bytes, and a version that is asked for at another place than
+    /// before which holds something else: there the values changed, and whoever changed them has to hear of it.
     async fn remembered_instead(&self, error: FetchError) -> Result<VerifiedArtifact, FetchError> {
-        let Some(remembered) = self.remembered.filter(|_| !error.permanent()) else { return Err(error) };
-        self.refuse_other_pin(remembered)?;
-        match self.cached(remembered).await? {
+        let Some(Remembered { key, uri }) = &self.remembered else { return Err(error) };
+        let other_pin = self.request.spec.digest.is_some_and(|pinned| pinned != key.digest);
+        let moved = error.permanent() && *uri != self.uri();
+        if other_pin || moved {
+            return Err(error);
+        }
+        match self.cached(*key).await? {
             Some(artifact) => Ok(artifact.noted(format!("serving the remembered bytes: {error}"))),
             None => Err(error),
         }
-    }
-
-    /// The artifact from the cache, if it is there and its bytes are still right.
-    async fn cached(&self, digest: Digest) -> Result<Option<VerifiedArtifact>, FetchError> {
-        let cache = Arc::clone(&self.store.cache);
-        let Some((lease, proven)) = blocking(move || Ok(cache.lease(digest, SystemTime::now()))).await? else {
-            return Ok(None);
-        };
-        let bytes = lease.entry.bytes();
-        self.report(ProgressPhase::Verifying, 0, bytes);
-        if !proven && !self.still_intact(&lease).await? {
-            tracing::warn!(digest = digest.short(), "a cached artifact went bad; it is pulled again");
-            return Ok(None);
-        }
-        let artifact = self.accept(lease).await?;
-        self.report(ProgressPhase::Verifying, bytes, bytes);
-        Ok(Some(artifact))
-    }
-
-    async fn still_intact(&self, lease: &Arc<Lease>) -> Result<bool, FetchError> {
-        let (cache, lease, flight) = (Arc::clone(&self.store.cache), Arc::clone(lease), Arc::clone(&self.flight));
-        blocking(move || {
-            let _flight = flight;
-            let intact = intact(&lease);
-            if intact {
-                cache.prove(lease.digest)
-            } else {
-                cache.forget(lease.digest)?
-            }
-            Ok(intact)
-        })
-        .await
-    }
-
-    /// Today's signing policy on a cached artifact. Keys and signatures change while bytes do not, so where the cached
-    /// signature does not satisfy, the source is asked for a newer one.
-    async fn accept(&self, lease: Arc<Lease>) -> Result<VerifiedArtifact, FetchError> {
-        let first = self.check_cached(Arc::clone(&lease), None).await;
-        if first.as_ref().is_ok_and(|artifact| artifact.notes().is_empty()) {
-            return first;
-        }
-        let Some(signature) = self.newer_signature().await else { return first };
-        match self.check_cached(Arc::clone(&lease), Some(signature.clone())).await {
-            Ok(artifact) if artifact.notes().is_empty() => {
-                self.keep_signature(lease, signature).await?;
-                Ok(artifact)
-            }
-            _ => first,
-        }
-    }
-
-    async fn check_cached(
-        &self,
-        lease: Arc<Lease>,
-        signature: Option<bytes::Bytes>,
-    ) -> Result<VerifiedArtifact, FetchError> {
-        let uri = self.uri();
-        let (pinned, signing) = (self.request.spec.digest, self.request.signing.clone());
-        blocking(move || check_cached(lease, signature.as_deref(), Expected { uri: &uri, pinned, signing: &signing }))
-            .await
-    }
-
-    async fn newer_signature(&self) -> Option<bytes::Bytes> {
-        let path = &self.request.signing.signature_path;
-        if name_problem(path, self.store.options.limits.depth_max).is_some() {
-            return None;
-        }
-        let source = (self.store.opener)(&self.request.spec.storage_uri).ok()?;
-        let read = source.get_small(path, SIGNATURE_BYTES_MAX);
-        tokio::time::timeout(SIGNATURE_DEADLINE, read).await.ok()?.ok()
-    }
-
-    async fn keep_signature(&self, lease: Arc<Lease>, signature: bytes::Bytes) -> Result<(), FetchError> {
-        let cache = Arc::clone(&self.store.cache);
-        let name = self.request.signing.signature_path.clone();
-        blocking(move || {
-            if lease.entry.files.iter().any(|file| file.name == name) {
-                // Under another policy this file was part of the digest; it stays what it was.
-                return Ok(());
-            }
-            let path = lease.folder.join(FILES_NAME).join(&name);
-            let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-            made.and_then(|()| write_whole(&path, &signature)).map_err(|error| FetchError::io(&path, &error))?;
-            let file = FileDigest { name, size: signature.len() as u64, sha256: Sha256::of(&signature) };
-            cache.amend(lease.digest, |entry| {
-                entry.loose.retain(|other| other.name != file.name);
-                entry.loose.push(file);
-                true
-            })
-        })
-        .await
     }
 
     async fn pull(
@@ -211,7 +138,7 @@ impl Session<'_> {
         let report = |done| self.report(ProgressPhase::Pulling, done, total);
         let staging = download(source, listing, staging, &self.store.options, report).await?;
         self.report(ProgressPhase::Verifying, 0, total);
-        let artifact = self.verify_and_install(staging, name).await?;
+        let artifact = self.verify_and_install(staging, listing.clone(), name).await?;
         self.report(ProgressPhase::Verifying, total, total);
         Ok(artifact)
     }
@@ -228,29 +155,36 @@ impl Session<'_> {
     }
 
     /// One piece of blocking work, so that a fetch that is dropped here either installs or leaves the staging.
-    async fn verify_and_install(&self, staging: Staging, name: String) -> Result<VerifiedArtifact, FetchError> {
+    async fn verify_and_install(
+        &self,
+        staging: Staging,
+        listing: Listing,
+        name: String,
+    ) -> Result<VerifiedArtifact, FetchError> {
         let (cache, uri) = (Arc::clone(&self.store.cache), self.uri());
-        let (pinned, signing, remembered) = (self.request.spec.digest, self.request.signing.clone(), self.remembered);
-        let changed = self.version_changed();
+        let (pinned, signing) = (self.request.spec.digest, self.request.signing.clone());
+        let (remembered, changed) = (self.remembered.clone(), self.version_changed());
         blocking(move || {
             pass(failpoint::BEFORE_VERIFY)?;
+            let hashed = staging.hashed()?;
             let expected = Expected { uri: &uri, pinned, signing: &signing };
-            let checked = check(&staging.files(), staging.hashed()?, expected).and_then(|checked| match remembered {
-                Some(remembered) if remembered != checked.digest => {
-                    Err(changed(remembered, checked.digest.to_string()))
-                }
-                _ => Ok(checked),
-            });
+            let checked = refuse_other_than_listed(&listing, &hashed, &uri)
+                .and_then(|()| check(&staging.files(), hashed, expected))
+                .and_then(|checked| {
+                    refuse_other(remembered.as_ref(), CacheKey::of(&checked.entry.files), changed)?;
+                    Ok(checked)
+                });
             let checked = match checked {
                 Ok(checked) => checked,
-                Err(error) if error.permanent() => {
+                // Bytes that are wrong are no start for the next attempt.
+                Err(error) if error.permanent() || matches!(error, FetchError::Changed { .. }) => {
                     cache.drop_staging(&name)?;
                     return Err(error);
                 }
                 Err(error) => return Err(error),
             };
             staging.finish()?;
-            let lease = cache.install(&name, checked.digest, checked.entry.clone(), SystemTime::now())?;
+            let lease = cache.install(&name, checked.entry.clone(), SystemTime::now())?;
             Ok(checked.into_artifact(lease))
         })
         .await
@@ -262,16 +196,22 @@ impl Session<'_> {
         artifact: VerifiedArtifact,
         fingerprint: Option<String>,
     ) -> Result<VerifiedArtifact, FetchError> {
-        let (cache, digest, remembered) = (Arc::clone(&self.store.cache), artifact.digest(), self.remembered);
-        let (model, version) = (self.request.model.clone(), self.request.spec.version.clone());
+        let (cache, model, version) =
+            (Arc::clone(&self.store.cache), self.request.model.clone(), self.request.spec.version.clone());
+        let is = Remembered { key: artifact.key(), uri: self.uri() };
+        // A pinned version that was in the cache says nothing of the place where it should be.
+        let new = match &self.remembered {
+            Some(was) => fingerprint.is_some() && *was != is,
+            None => true,
+        };
         let flight = Arc::clone(&self.flight);
         blocking(move || {
             let _flight = flight;
             if let Some(fingerprint) = fingerprint {
-                cache.amend(digest, |entry: &mut Entry| entry.remember(&fingerprint))?;
+                cache.amend(is.key, |entry: &mut Entry| entry.remember(&fingerprint))?;
             }
-            if remembered.is_none() {
-                cache.remember(&model, &version, digest)?;
+            if new {
+                cache.remember(&model, &version, &is)?;
             }
             Ok(artifact)
         })
@@ -285,17 +225,10 @@ impl Session<'_> {
         }
     }
 
-    fn refuse_other_bytes(&self, digest: Digest) -> Result<(), FetchError> {
-        match self.remembered {
-            Some(remembered) if remembered != digest => Err(self.version_changed()(remembered, digest.to_string())),
-            _ => Ok(()),
-        }
-    }
-
     /// Other names or sizes are other bytes: that needs no download to know.
     fn refuse_other_files(&self, listing: &Listing) -> Result<(), FetchError> {
-        let Some(remembered) = self.remembered else { return Ok(()) };
-        let Some(entry) = self.store.cache.entry(remembered) else { return Ok(()) };
+        let Some(Remembered { key, .. }) = self.remembered else { return Ok(()) };
+        let Some(entry) = self.store.cache.entry(key) else { return Ok(()) };
         let was: Vec<(&str, u64)> = entry.files.iter().map(|file| (file.name.as_str(), file.size)).collect();
         let path = &self.request.signing.signature_path;
         let counted = listing.files().iter().filter(|file| covered(&file.name, path));
@@ -306,7 +239,7 @@ impl Session<'_> {
         let gone = was.iter().filter(|file| !is.contains(file)).map(|(name, size)| format!("-{name} ({size} bytes)"));
         let new = is.iter().filter(|file| !was.contains(file)).map(|(name, size)| format!("+{name} ({size} bytes)"));
         let differences: Vec<String> = gone.chain(new).take(10).collect();
-        Err(self.version_changed()(remembered, format!("other files: {}", differences.join(", "))))
+        Err(self.version_changed()(key.digest, format!("other files: {}", differences.join(", "))))
     }
 
     fn version_changed(&self) -> impl FnOnce(Digest, String) -> FetchError + Send + 'static {
@@ -315,7 +248,7 @@ impl Session<'_> {
     }
 
     fn uri(&self) -> String {
-        self.request.spec.storage_uri.to_string()
+        self.request.spec.storage_uri.to_string().trim_end_matches('/').to_owned()
     }
 
     fn report(&self, phase: ProgressPhase, done_bytes: u64, total_bytes: u64) {
@@ -323,4 +256,28 @@ impl Session<'_> {
         self.progress.send_replace(progress);
         self.flight.report(progress);
     }
+}
+
+/// Refuses an artifact that is not what the version was; `changed` makes the error.
+fn refuse_other(
+    remembered: Option<&Remembered>,
+    got: CacheKey,
+    changed: impl FnOnce(Digest, String) -> FetchError,
+) -> Result<(), FetchError> {
+    match remembered.map(|remembered| remembered.key) {
+        Some(was) if was.digest != got.digest => Err(changed(was.digest, got.digest.to_string())),
+        Some(was) if was != got => Err(changed(was.digest, "the same contents under other names".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// Where the listing told the hashes, the bytes must have them. A file that has not may have been replaced after it was
+/// listed, which a web server's answers do not show; so the source is listed again.
+fn refuse_other_than_listed(listing: &Listing, hashed: &[FileDigest], uri: &str) -> Result<(), FetchError> {
+    let pairs = listing.files().iter().zip(hashed);
+    let other =
+        pairs.filter_map(|(listed, got)| Some((listed.sha256?, got))).find(|(listed, got)| *listed != got.sha256);
+    let Some((listed, got)) = other else { return Ok(()) };
+    let reason = format!("it has SHA-256 {}, {MANIFEST_NAME} lists {listed}", got.sha256);
+    Err(FetchError::Changed { object: format!("{uri}/{}", got.name), reason })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use object_store::path::Path;
 
-use super::digest::{Hasher, Sha256};
+use super::digest::{Hasher, MANIFEST_NAME, MARKER_NAME, Sha256};
 
 /// Most problems that one error lists.
 const PROBLEMS_MAX: usize = 20;
@@ -74,6 +74,13 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Objects that are listed at most, with those that are no files of the artifact: Git's own and folder markers.
+    pub(super) const fn objects_max(&self) -> usize {
+        self.files_max.saturating_mul(4)
+    }
+}
+
 impl Listing {
     /// Checks what a source listed. Directory markers and Git's own files are left out.
     pub(super) fn check(mut files: Vec<RemoteFile>, limits: &Limits) -> Result<Self, Refusal> {
@@ -121,10 +128,18 @@ fn field(hasher: &mut Hasher, bytes: &[u8]) {
     hasher.update(bytes);
 }
 
-/// Whether `name` is left out of an artifact by everyone: Git's own files, and the artifact's directory marker.
+/// Whether `name` is left out of an artifact by everyone: Git's own files, the artifact's directory marker, and the mark
+/// of a push.
 pub(super) fn skipped(name: &str) -> bool {
     let first = name.split('/').next().unwrap_or_default();
-    name.is_empty() || GIT_NAMES.contains(&first)
+    name.is_empty() || name == MARKER_NAME || GIT_NAMES.contains(&first)
+}
+
+/// Whether a push is under way here, or was cut off. Where the manifest is there too the upload is whole: a mark that
+/// could not be deleted means nothing then.
+pub(super) fn being_pushed(files: &[RemoteFile]) -> bool {
+    let holds = |name: &str| files.iter().any(|file| file.name == name);
+    holds(MARKER_NAME) && !holds(MANIFEST_NAME)
 }
 
 /// Console uploads leave empty objects named like directories; they are no files.

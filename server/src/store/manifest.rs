@@ -55,6 +55,15 @@ impl Manifest {
         Digest::parse(&self.digest).ok()
     }
 
+    /// Whether all that is wrong with `files` is that some are not there. Tools that copy an artifact write the manifest
+    /// in any order, so what is not there may still come.
+    #[must_use]
+    pub fn lacks_files(&self, files: &[FileDigest]) -> bool {
+        let listed: BTreeMap<&str, &FileDigest> = self.files.iter().map(|file| (file.name.as_str(), file)).collect();
+        let mut found = files.iter().filter(|file| file.name != MANIFEST_NAME);
+        found.all(|file| listed.get(file.name.as_str()) == Some(&file))
+    }
+
     /// Every difference between the manifest and `files`.
     #[must_use]
     pub fn problems(&self, files: &[FileDigest]) -> Vec<String> {
@@ -104,6 +113,14 @@ mod tests {
         assert_eq!(problems.len(), 4, "{problems:?}");
         assert!(problems[0].starts_with("a has SHA-256") && problems[1] == "b has 2 bytes, expected 1");
         assert!(problems[2] == "c is missing" && problems[3] == "d is not listed");
+    }
+
+    #[test]
+    fn files_that_may_still_come_are_no_contradiction() {
+        let manifest = Manifest::new(Digest::from_bytes([0; 32]), vec![file("a", b"1"), file("b", b"2")]);
+        assert!(manifest.lacks_files(&[file("a", b"1"), file(MANIFEST_NAME, b"")]));
+        assert!(!manifest.lacks_files(&[file("a", b"x")]));
+        assert!(!manifest.lacks_files(&[file("a", b"1"), file("c", b"")]));
     }
 
     #[test]

@@ -132,10 +132,22 @@ impl From<object_store::Error> for Attempt {
             | Error::NotImplemented { .. }
             | Error::InvalidPath { .. }
             | Error::UnknownConfigurationKey { .. } => Class::Unsupported,
+            Error::Generic { source, .. } if refused(source.as_ref()) => Class::Denied,
             _ => Class::Transient,
         };
         Self { class, reason: error.to_string() }
     }
+}
+
+/// Whether a cloud refused the credentials. Reads say so with an error of their own; a listing that was refused comes as
+/// any other error, and the type in it that holds the status is private to the library, so its text is read.
+fn refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let status = |error: &(dyn std::error::Error + 'static)| {
+        let text = error.to_string();
+        let status = text.strip_prefix("Server returned non-2xx status code: ")?;
+        Some(status.starts_with("401 ") || status.starts_with("403 "))
+    };
+    std::iter::successors(Some(error), |error| error.source()).any(|error| status(error) == Some(true))
 }
 
 #[cfg(test)]
@@ -169,6 +181,14 @@ mod tests {
         for class in [Class::Missing, Class::Changed, Class::Unsupported] {
             assert_eq!(next(class, 1), Next::GiveUp);
         }
+    }
+
+    #[test]
+    fn a_refused_listing_is_a_refusal() {
+        let class = |text: &str| Attempt::from(object_store::Error::Generic { store: "S3", source: text.into() }).class;
+        assert_eq!(class("Server returned non-2xx status code: 403 Forbidden: "), Class::Denied);
+        assert_eq!(class("Server returned non-2xx status code: 401 Unauthorized: "), Class::Denied);
+        assert_eq!(class("Server returned non-2xx status code: 503 Service Unavailable: 403 "), Class::Transient);
     }
 
     #[test]

@@ -22,8 +22,8 @@ use object_store::path::Path;
 use object_store::{ClientConfigKey, GetOptions, GetRange, ObjectMeta, ObjectStore, RetryConfig};
 
 use super::FetchError;
-use super::digest::MANIFEST_NAME;
-use super::listing::{Limits, Listing, Refusal, RemoteFile};
+use super::digest::{MANIFEST_NAME, MARKER_NAME};
+use super::listing::{Limits, Listing, Refusal, RemoteFile, being_pushed};
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use super::retry::{Attempt, Class, Failure, RetryPolicy, retrying};
 
@@ -127,17 +127,34 @@ impl Source {
         if prefix.is_empty() { Path::parse(name) } else { Path::parse(format!("{prefix}/{name}")) }
     }
 
-    /// Lists the artifact, with repeats and a deadline for each attempt.
+    /// Lists the artifact, with repeats and a deadline for each attempt. What a push has not finished is no artifact.
     pub(super) async fn list(&self, limits: &Limits, policy: &RetryPolicy) -> Result<Listing, FetchError> {
+        let files = self.list_objects(limits, policy).await?;
+        if being_pushed(&files) {
+            let reason = format!(
+                "`sluice push` is at work there, or was cut off ({MARKER_NAME}); the same push again completes it"
+            );
+            return Err(FetchError::Unfinished { uri: self.uri.clone(), reason });
+        }
+        self.checked(files, limits)
+    }
+
+    /// The same, for the push itself.
+    pub(super) async fn list_unfinished(&self, limits: &Limits, policy: &RetryPolicy) -> Result<Listing, FetchError> {
+        let files = self.list_objects(limits, policy).await?;
+        self.checked(files, limits)
+    }
+
+    async fn list_objects(&self, limits: &Limits, policy: &RetryPolicy) -> Result<Vec<RemoteFile>, FetchError> {
         let attempt = || async {
             let stalled = |_| Attempt::new(Class::Transient, "the listing took too long");
             tokio::time::timeout(limits.listing_deadline, self.list_once(limits)).await.map_err(stalled)?
         };
         let listed = retrying(policy, &self.uri, attempt).await;
-        let files = listed.map_err(|failure| self.list_failure(failure))??;
-        if files.is_empty() {
-            return Err(FetchError::Empty { uri: self.uri.clone() });
-        }
+        listed.map_err(|failure| self.list_failure(failure))?
+    }
+
+    fn checked(&self, files: Vec<RemoteFile>, limits: &Limits) -> Result<Listing, FetchError> {
         let listing = Listing::check(files, limits).map_err(|refusal| match refusal {
             Refusal::Bounds(problems) => FetchError::Bounds { uri: self.uri.clone(), problems },
             Refusal::Pickle(files) => FetchError::Pickle { uri: self.uri.clone(), files },
@@ -158,9 +175,13 @@ impl Source {
             return self.list_manifest().await;
         }
         let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
+        let most = limits.objects_max();
         // One over the limit is enough to know that there are too many.
-        let most = limits.files_max.saturating_add(1);
-        let objects: Vec<ObjectMeta> = self.store.list(prefix).take(most).try_collect().await?;
+        let objects: Vec<ObjectMeta> = self.store.list(prefix).take(most.saturating_add(1)).try_collect().await?;
+        if objects.len() > most {
+            let problem = format!("it lists more than {most} objects, Git's own files and folder markers included");
+            return Ok(Err(FetchError::Bounds { uri: self.uri.clone(), problems: vec![problem] }));
+        }
         Ok(Ok(objects.into_iter().map(|object| self.remote_file(object)).collect()))
     }
 

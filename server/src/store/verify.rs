@@ -3,6 +3,7 @@
 //! [`VerifiedArtifact`] is that proof. Nothing else makes one, and its bytes are compared with the verified hashes once
 //! more as they are handed out, so what a loader gets is what was verified.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use config::{Digest, Signing, SigningPolicy};
 
 use super::FetchError;
-use super::cache::{Entry, Lease};
+use super::cache::{CacheKey, Entry, Lease};
 use super::digest::{FileDigest, MANIFEST_NAME, Sha256, covered, root};
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use super::oms::{self, PublicKey, SIGNATURE_BYTES_MAX, Scope, SignatureError};
@@ -25,14 +26,22 @@ const KEY_BYTES_MAX: u64 = 64 << 10;
 #[derive(Debug, Clone)]
 pub struct VerifiedArtifact {
     lease: Arc<Lease>,
-    notes: Vec<String>,
+    said: Said,
 }
 
 /// Files that passed every check, not yet in the cache.
 pub(super) struct Checked {
-    pub(super) digest: Digest,
     pub(super) entry: Entry,
+    said: Said,
+}
+
+/// What the signing policy says of an artifact that it lets through.
+#[derive(Debug, Clone, Default)]
+struct Said {
+    /// For the operator.
     notes: Vec<String>,
+    /// Files that are in the artifact and are not handed out: the policy demands a signature, and nobody signed them.
+    withheld: BTreeSet<String>,
 }
 
 /// What the files are checked against.
@@ -56,11 +65,10 @@ pub(super) fn check(folder: &Path, hashed: Vec<FileDigest>, expected: Expected<'
     if let Some(expected) = pinned.filter(|pinned| *pinned != digest) {
         return Err(FetchError::DigestMismatch { uri: uri.to_owned(), expected, got: digest });
     }
-    let entry = Entry { files, loose, listings: Vec::new() };
-    let signature = read_listed(folder, &entry, &signing.signature_path, SIGNATURE_BYTES_MAX)
+    let signature = read_signature(folder, &files, &loose, &signing.signature_path)
         .map_err(|error| FetchError::io(folder, &error))?;
-    let notes = check_signature(&entry, signature.as_deref(), expected)?;
-    Ok(Checked { digest, entry, notes })
+    let said = check_signature(Held { files: &files, loose: &loose }, signature.as_deref(), expected)?;
+    Ok(Checked { entry: Entry { files, loose, listings: Vec::new() }, said })
 }
 
 /// Checks a cached artifact under today's policy; `signature` replaces the one in the cache. Blocking.
@@ -68,34 +76,36 @@ pub(super) fn check(folder: &Path, hashed: Vec<FileDigest>, expected: Expected<'
 /// Its bytes were hashed by this process: see [`intact`].
 pub(super) fn check_cached(
     lease: Arc<Lease>,
+    loose: &[FileDigest],
     signature: Option<&[u8]>,
     expected: Expected<'_>,
 ) -> Result<VerifiedArtifact, FetchError> {
     let folder = lease.folder.join(FILES_NAME);
     let cached = match signature {
         Some(_) => None,
-        None => read_listed(&folder, &lease.entry, &expected.signing.signature_path, SIGNATURE_BYTES_MAX)
+        None => read_signature(&folder, &lease.files, loose, &expected.signing.signature_path)
             .map_err(|error| FetchError::io(&folder, &error))?,
     };
-    let notes = check_signature(&lease.entry, signature.or(cached.as_deref()), expected)?;
-    Ok(VerifiedArtifact { lease, notes })
+    let said = check_signature(Held { files: &lease.files, loose }, signature.or(cached.as_deref()), expected)?;
+    Ok(VerifiedArtifact { lease, said })
 }
 
-/// Whether the cached bytes still are what the entry says. Blocking; reads everything.
+/// Whether the cached bytes still are what the entry says. Blocking; reads everything inside the root digest. What is
+/// outside can be had again, so it costs nobody the artifact.
 pub(super) fn intact(lease: &Lease) -> bool {
     let folder = lease.folder.join(FILES_NAME);
     let same = |file: &FileDigest| {
         let hashed = super::digest::hash_file(&folder.join(&file.name));
         hashed.is_ok_and(|(size, sha256)| size == file.size && sha256 == file.sha256)
     };
-    root(&lease.entry.files) == lease.digest && lease.entry.files.iter().chain(&lease.entry.loose).all(same)
+    CacheKey::of(&lease.files) == lease.key && lease.files.iter().all(same)
 }
 
 impl Checked {
     /// The proof, once the files lie in the cache.
     pub(super) fn into_artifact(self, lease: Arc<Lease>) -> VerifiedArtifact {
-        debug_assert_eq!(lease.digest, self.digest, "the lease is of the artifact that was checked");
-        VerifiedArtifact { lease, notes: self.notes }
+        debug_assert_eq!(lease.files, self.entry.files, "the lease is of the artifact that was checked");
+        VerifiedArtifact { lease, said: self.said }
     }
 }
 
@@ -103,33 +113,48 @@ impl VerifiedArtifact {
     /// The OMS root digest.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        self.lease.digest
+        self.lease.key.digest
     }
 
-    /// Reads every file inside the root digest, as relative path and content, sorted by path. Blocking.
+    /// What it is in the cache.
+    pub(super) fn key(&self) -> CacheKey {
+        self.lease.key
+    }
+
+    /// Reads every file inside the root digest, as relative path and content, sorted by path; where the policy demands a
+    /// signature, only those that are signed. Blocking.
     ///
-    /// Fails with `InvalidData` if a file on disk is no longer what was verified.
+    /// Fails with `InvalidData` if a file on disk is no longer what was verified. The next fetch then looks at the bytes
+    /// again, and pulls them where they went bad.
     pub fn files(&self) -> io::Result<Vec<(String, Bytes)>> {
         let folder = self.lease.folder.join(FILES_NAME);
         let read = |file: &FileDigest| Ok((file.name.clone(), read_exact(&folder, file)?));
-        self.lease.entry.files.iter().map(read).collect()
+        let files: io::Result<Vec<_>> = self.handed_out().map(read).collect();
+        if files.is_err() {
+            self.lease.doubt();
+        }
+        files
     }
 
     /// Bytes of these files together.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
-        self.lease.entry.files.iter().fold(0, |sum, file| sum.saturating_add(file.size))
+        self.handed_out().fold(0, |sum, file| sum.saturating_add(file.size))
+    }
+
+    fn handed_out(&self) -> impl Iterator<Item = &FileDigest> {
+        self.lease.files.iter().filter(|file| !self.said.withheld.contains(&file.name))
     }
 
     /// What an operator should know though it was let through, such as a missing signature under `warn`.
     #[must_use]
     pub fn notes(&self) -> &[String] {
-        &self.notes
+        &self.said.notes
     }
 
     /// Adds a note.
     pub(super) fn noted(mut self, note: String) -> Self {
-        self.notes.push(note);
+        self.said.notes.push(note);
         self
     }
 }
@@ -143,26 +168,62 @@ fn check_manifest(folder: &Path, hashed: &[FileDigest], uri: &str) -> Result<(),
     let bytes = read_exact(folder, file).map_err(|error| FetchError::io(folder, &error))?;
     let manifest = Manifest::parse(&bytes).map_err(|problem| refused(vec![problem]))?;
     let problems = manifest.problems(hashed);
-    if problems.is_empty() { Ok(()) } else { Err(refused(problems)) }
+    if problems.is_empty() {
+        Ok(())
+    } else if manifest.lacks_files(hashed) {
+        let reason = format!("{MANIFEST_NAME} lists files that are not there: {}", problems.join("; "));
+        Err(FetchError::Unfinished { uri: uri.to_owned(), reason })
+    } else {
+        Err(refused(problems))
+    }
 }
 
-/// What the signing policy says to the signature: notes, or an error under `enforce`.
-fn check_signature(entry: &Entry, signature: Option<&[u8]>, expected: Expected<'_>) -> Result<Vec<String>, FetchError> {
+/// The files of an artifact: inside the root digest, and outside it.
+#[derive(Clone, Copy)]
+struct Held<'a> {
+    files: &'a [FileDigest],
+    loose: &'a [FileDigest],
+}
+
+/// What the signing policy says to the signature: what it lets through, or an error under `enforce`.
+fn check_signature(held: Held<'_>, signature: Option<&[u8]>, expected: Expected<'_>) -> Result<Said, FetchError> {
     let Expected { uri, signing, .. } = expected;
     let judged = match signing.policy {
-        SigningPolicy::Disabled => return Ok(Vec::new()),
-        SigningPolicy::Warn | SigningPolicy::Enforce => judge_signature(entry, signature, uri, signing),
+        SigningPolicy::Disabled => return Ok(Said::default()),
+        SigningPolicy::Warn | SigningPolicy::Enforce => judge_signature(held, signature, uri, signing),
     };
     match (judged, signing.policy) {
-        (Ok(unsigned), _) if unsigned.is_empty() => Ok(Vec::new()),
-        (Ok(unsigned), _) => Ok(vec![format!("not signed: {}", unsigned.join(", "))]),
-        (Err(error), SigningPolicy::Enforce) => Err(error),
-        (Err(error), _) => Ok(vec![error.to_string()]),
+        (Ok(unsigned), _) if unsigned.is_empty() => Ok(Said::default()),
+        (Ok(unsigned), SigningPolicy::Enforce) => Ok(Said {
+            notes: vec![format!("not signed, so not loaded: {}", unsigned.join(", "))],
+            withheld: unsigned.into_iter().collect(),
+        }),
+        (Ok(unsigned), _) => Ok(Said::noting(format!("not signed: {}", unsigned.join(", ")))),
+        (Err(error), SigningPolicy::Enforce) => Err(unless_unfinished(error, held.loose)),
+        (Err(error), _) => Ok(Said::noting(error.to_string())),
+    }
+}
+
+/// Without a manifest nothing says that the upload has ended: what is not there may still come.
+fn unless_unfinished(error: FetchError, loose: &[FileDigest]) -> FetchError {
+    let whole = loose.iter().any(|file| file.name == MANIFEST_NAME);
+    match error {
+        FetchError::Signature { uri, reason } if !whole && reason.lacks_files() => {
+            let reason = format!("{reason}; without {MANIFEST_NAME} nothing says that the upload has ended");
+            FetchError::Unfinished { uri, reason }
+        }
+        other => other,
+    }
+}
+
+impl Said {
+    fn noting(note: String) -> Self {
+        Self { notes: vec![note], withheld: BTreeSet::new() }
     }
 }
 
 fn judge_signature(
-    entry: &Entry,
+    held: Held<'_>,
     signature: Option<&[u8]>,
     uri: &str,
     signing: &Signing,
@@ -175,16 +236,25 @@ fn judge_signature(
     let pem = read_bounded(key, KEY_BYTES_MAX).map_err(|error| key_failed(error.to_string()))?;
     let key = PublicKey::from_pem(&pem).map_err(key_failed)?;
     let scope = Scope { signature_path: &signing.signature_path, ignore_unsigned_files: signing.ignore_unsigned_files };
-    let held: Vec<FileDigest> = entry.files.iter().chain(&entry.loose).cloned().collect();
-    oms::verify(signature, &key, &held, scope).map_err(refused)
+    let all: Vec<FileDigest> = held.files.iter().chain(held.loose).cloned().collect();
+    oms::verify(signature, &key, &all, scope).map_err(refused)
 }
 
-/// The content of `name`, if the artifact has such a file.
-fn read_listed(folder: &Path, entry: &Entry, name: &str, bytes_max: u64) -> io::Result<Option<Bytes>> {
-    match entry.loose.iter().chain(&entry.files).find(|file| file.name == name) {
+/// The signature file, if the artifact has one.
+///
+/// Outside the root digest it is read as it is, whatever hash was noted of it: the key says whether it is right. A crash
+/// between its replacement and the note must not cost it.
+fn read_signature(folder: &Path, files: &[FileDigest], loose: &[FileDigest], path: &str) -> io::Result<Option<Bytes>> {
+    if loose.iter().any(|file| file.name == path) {
+        return match read_bounded(&folder.join(path), SIGNATURE_BYTES_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(|bytes| Some(Bytes::from(bytes))),
+        };
+    }
+    match files.iter().find(|file| file.name == path) {
         None => Ok(None),
-        Some(file) if file.size > bytes_max => {
-            Err(io::Error::other(format!("{name} is larger than {bytes_max} bytes")))
+        Some(file) if file.size > SIGNATURE_BYTES_MAX => {
+            Err(io::Error::other(format!("{path} is larger than {SIGNATURE_BYTES_MAX} bytes")))
         }
         Some(file) => read_exact(folder, file).map(Some),
     }

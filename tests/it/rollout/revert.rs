@@ -4,6 +4,7 @@
 
 use server::rollout::{Phase, Verb};
 use tests::sandbox::{Running, Sandbox};
+use tests::traffic::Traffic;
 
 use super::process::{self, Process};
 use super::{MODEL, bump, started};

@@ -11,6 +11,7 @@ use server::store::Environment;
 use tempfile::TempDir;
 
 use super::process::{Process, node_modules, python};
+use super::proxy::Proxy;
 
 const BUCKET: &str = "models";
 
@@ -24,6 +25,10 @@ pub(super) trait Bucket: Sync {
     fn put<'a>(&'a self, path: &'a str, content: &'a [u8]) -> BoxFuture<'a, ()>;
     /// Deletes an object.
     fn delete<'a>(&'a self, path: &'a str) -> BoxFuture<'a, ()>;
+    /// What stands between the store and the bucket's server; none where there is no server.
+    fn proxy(&self) -> Option<&Proxy> {
+        None
+    }
     /// Whether `sluice push` works against this server.
     fn takes_pushes(&self) -> bool {
         true
@@ -67,7 +72,13 @@ impl Bucket for Files {
 
 // === s3, and its objects over plain http ===
 
-pub(super) struct S3(Process);
+pub(super) struct S3 {
+    process: Process,
+    proxy: Proxy,
+}
+
+/// The same objects, as a web server shows them.
+pub(super) struct Web<'a>(pub(super) &'a S3);
 
 impl S3 {
     pub(super) async fn start() -> Self {
@@ -77,13 +88,14 @@ impl S3 {
             command
         })
         .await;
-        let bucket = Self(process);
-        send(bucket.authorized(client().put(format!("{}/{BUCKET}", bucket.0.url())))).await;
+        let proxy = Proxy::start(process.url()).await;
+        let bucket = Self { process, proxy };
+        send(bucket.authorized(client().put(format!("{}/{BUCKET}", bucket.process.url())))).await;
         bucket
     }
 
     fn object(&self, path: &str) -> String {
-        format!("{}/{BUCKET}/{path}", self.0.url())
+        format!("{}/{BUCKET}/{path}", self.process.url())
     }
 
     /// The server wants to see who asks, and believes it.
@@ -91,11 +103,6 @@ impl S3 {
         let who =
             "AWS4-HMAC-SHA256 Credential=tester/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
         request.header("authorization", who)
-    }
-
-    /// The same objects, as a web server shows them.
-    pub(super) fn http_uri(&self, path: &str) -> StorageUri {
-        StorageUri::new(&self.object(path)).unwrap()
     }
 }
 
@@ -106,7 +113,7 @@ impl Bucket for S3 {
 
     fn environment(&self) -> Environment {
         Environment::from_pairs([
-            ("AWS_ENDPOINT_URL", self.0.url().as_str()),
+            ("AWS_ENDPOINT_URL", self.proxy.url().as_str()),
             ("AWS_ALLOW_HTTP", "true"),
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "tester"),
@@ -123,6 +130,43 @@ impl Bucket for S3 {
     fn delete<'a>(&'a self, path: &'a str) -> BoxFuture<'a, ()> {
         Box::pin(send(self.authorized(client().delete(self.object(path)))))
     }
+
+    fn proxy(&self) -> Option<&Proxy> {
+        Some(&self.proxy)
+    }
+}
+
+impl Web<'_> {
+    /// Beside what the other tests put into the bucket.
+    fn path(path: &str) -> String {
+        format!("over-http/{path}")
+    }
+}
+
+impl Bucket for Web<'_> {
+    fn uri(&self, path: &str) -> StorageUri {
+        StorageUri::new(&format!("{}/{BUCKET}/{}", self.0.proxy.url(), Self::path(path))).unwrap()
+    }
+
+    fn environment(&self) -> Environment {
+        Environment::default()
+    }
+
+    fn put<'a>(&'a self, path: &'a str, content: &'a [u8]) -> BoxFuture<'a, ()> {
+        Box::pin(async move { self.0.put(&Self::path(path), content).await })
+    }
+
+    fn delete<'a>(&'a self, path: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async move { self.0.delete(&Self::path(path)).await })
+    }
+
+    fn proxy(&self) -> Option<&Proxy> {
+        self.0.proxy()
+    }
+
+    fn takes_pushes(&self) -> bool {
+        false
+    }
 }
 
 // === azure ===
@@ -131,6 +175,7 @@ const ACCOUNT: &str = "sluicetest";
 
 pub(super) struct Azure {
     process: Process,
+    proxy: Proxy,
     key: String,
 }
 
@@ -149,7 +194,8 @@ impl Azure {
             command
         })
         .await;
-        let bucket = Self { process, key };
+        let proxy = Proxy::start(process.url()).await;
+        let bucket = Self { process, proxy, key };
         send(client().put(format!("{}/{BUCKET}?restype=container&{}", bucket.endpoint(), bucket.sas()))).await;
         bucket
     }
@@ -184,7 +230,7 @@ impl Bucket for Azure {
         Environment::from_pairs([
             ("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT),
             ("AZURE_STORAGE_ACCOUNT_KEY", &self.key),
-            ("AZURE_STORAGE_ENDPOINT", &self.endpoint()),
+            ("AZURE_STORAGE_ENDPOINT", &format!("{}/{ACCOUNT}", self.proxy.url())),
             ("AZURE_ALLOW_HTTP", "true"),
         ])
     }
@@ -199,6 +245,10 @@ impl Bucket for Azure {
 
     fn delete<'a>(&'a self, path: &'a str) -> BoxFuture<'a, ()> {
         Box::pin(send(client().delete(self.object(path)).header("x-ms-version", "2021-12-02")))
+    }
+
+    fn proxy(&self) -> Option<&Proxy> {
+        Some(&self.proxy)
     }
 }
 

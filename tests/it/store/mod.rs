@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world fails there")]
 
 mod buckets;
+mod faults;
 mod process;
+mod proxy;
 mod signing;
 mod suite;
 mod workload_identity;
 
-use buckets::{Azure, Files, S3};
+use buckets::{Azure, Files, S3, Web};
 use suite::{http_suite, pull_suite};
 
 #[tokio::test]
@@ -20,7 +22,7 @@ async fn file() {
 async fn s3_and_its_objects_over_http() {
     let bucket = S3::start().await;
     pull_suite(&bucket).await;
-    http_suite(&bucket, |path| bucket.http_uri(path)).await;
+    http_suite(&Web(&bucket)).await;
 }
 
 #[tokio::test]

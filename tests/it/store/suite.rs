@@ -13,14 +13,16 @@ use server::store::{
 use tokio::sync::watch;
 
 use super::buckets::Bucket;
+use super::faults::fault_suite;
+use super::proxy::Fault;
 
-const PART_BYTES: usize = 64 << 10;
+pub(super) const PART_BYTES: usize = 64 << 10;
 
 /// Files by name.
-type Model = BTreeMap<String, Vec<u8>>;
+pub(super) type Model = BTreeMap<String, Vec<u8>>;
 
 /// What MLflow would log, with weights of several parts; `salt` makes other bytes of the same size.
-fn model(salt: u8) -> Model {
+pub(super) fn model(salt: u8) -> Model {
     let weights = (0..5 * PART_BYTES + 77).map(|n| (n % 251) as u8 ^ salt).collect();
     Model::from([
         ("MLmodel".to_owned(), b"flavors:\n  onnx:\n    data: data/model.onnx\n".to_vec()),
@@ -30,7 +32,7 @@ fn model(salt: u8) -> Model {
     ])
 }
 
-fn listed(model: &Model) -> Vec<FileDigest> {
+pub(super) fn listed(model: &Model) -> Vec<FileDigest> {
     let file = |(name, content): (&String, &Vec<u8>)| FileDigest {
         name: name.clone(),
         size: content.len() as u64,
@@ -39,37 +41,46 @@ fn listed(model: &Model) -> Vec<FileDigest> {
     model.iter().map(file).collect()
 }
 
-fn digest(model: &Model) -> Digest {
+pub(super) fn digest(model: &Model) -> Digest {
     root(&listed(model))
 }
 
-async fn put_model(bucket: &dyn Bucket, path: &str, model: &Model) {
+pub(super) async fn put_model(bucket: &dyn Bucket, path: &str, model: &Model) {
     for (name, content) in model {
         bucket.put(&format!("{path}/{name}"), content).await;
     }
 }
 
 /// A store on `cache`, as impatient as tests are.
-async fn open(cache: &Path, environment: Environment) -> Arc<Store> {
+pub(super) async fn open(cache: &Path, environment: Environment) -> Arc<Store> {
+    open_with(cache, environment, |_| {}).await
+}
+
+pub(super) async fn open_with(
+    cache: &Path,
+    environment: Environment,
+    change: impl FnOnce(&mut StoreOptions),
+) -> Arc<Store> {
     let retry = RetryPolicy { attempts_max: 3, delay_initial: Duration::from_millis(20), ..RetryPolicy::default() };
-    let options = StoreOptions {
+    let mut options = StoreOptions {
         retry,
         environment,
         part_bytes: PART_BYTES as u64,
         ..StoreOptions::new(cache.to_path_buf(), 1 << 30)
     };
+    change(&mut options);
     Store::open(options).await.unwrap()
 }
 
-fn spec(version: &str, uri: StorageUri, digest: Option<Digest>) -> VersionSpec {
+pub(super) fn spec(version: &str, uri: StorageUri, digest: Option<Digest>) -> VersionSpec {
     VersionSpec { version: Version::new(version).unwrap(), digest, storage_uri: uri }
 }
 
-async fn fetch(store: &Arc<Store>, spec: &VersionSpec) -> Result<VerifiedArtifact, FetchError> {
+pub(super) async fn fetch(store: &Arc<Store>, spec: &VersionSpec) -> Result<VerifiedArtifact, FetchError> {
     fetch_watched(store, spec, &watch::channel(Progress::default()).0).await
 }
 
-async fn fetch_watched(
+pub(super) async fn fetch_watched(
     store: &Arc<Store>,
     spec: &VersionSpec,
     progress: &watch::Sender<Progress>,
@@ -83,7 +94,7 @@ async fn fetch_watched(
     store.fetch(Fetch { model: &ModelName::new("fraud").unwrap(), spec, signing: &signing }, progress).await
 }
 
-fn content(artifact: &VerifiedArtifact) -> Model {
+pub(super) fn content(artifact: &VerifiedArtifact) -> Model {
     artifact.files().unwrap().into_iter().map(|(name, bytes)| (name, bytes.to_vec())).collect()
 }
 
@@ -91,10 +102,11 @@ fn content(artifact: &VerifiedArtifact) -> Model {
 pub(super) async fn pull_suite(bucket: &dyn Bucket) {
     pulls_and_remembers(bucket).await;
     refuses_bad_artifacts(bucket).await;
-    never_mixes_a_change(bucket).await;
     if bucket.takes_pushes() {
         pushes_safely(bucket).await;
+        overwrites_nothing(bucket).await;
     }
+    fault_suite(bucket).await;
 }
 
 async fn pulls_and_remembers(bucket: &dyn Bucket) {
@@ -118,8 +130,18 @@ async fn pulls_and_remembers(bucket: &dyn Bucket) {
     // Other bytes of the same size under the same version.
     let second = model(1);
     put_model(bucket, "pull/v1", &second).await;
+    let artifact = fetch(&store, &v1).await.unwrap();
+    assert_eq!(content(&artifact), first, "the other bytes are refused");
+    assert!(artifact.notes()[0].contains("a version never changes"), "{:?}", artifact.notes());
+    drop(artifact);
+    // Nor does anybody get them who has nothing else to serve: an error it is.
+    damage(cache.path());
+    drop(store);
+    let store = open(cache.path(), bucket.environment()).await;
     let error = fetch(&store, &v1).await.unwrap_err();
     assert!(matches!(error, FetchError::VersionChanged { .. }) && error.permanent(), "{error}");
+    put_model(bucket, "pull/v1", &first).await;
+    assert_eq!(content(&fetch(&store, &v1).await.unwrap()), first);
 
     // An emptied bucket takes nothing away, and says nothing of a version that nobody knows.
     for name in first.keys() {
@@ -130,6 +152,13 @@ async fn pulls_and_remembers(bucket: &dyn Bucket) {
     assert!(artifact.notes()[0].starts_with("serving the remembered bytes"), "{:?}", artifact.notes());
     let error = fetch(&store, &spec("v0", bucket.uri("pull/v0"), None)).await.unwrap_err();
     assert!(!error.permanent(), "{error}");
+}
+
+/// Makes every cached file a bad one.
+fn damage(cache: &Path) {
+    for artifact in std::fs::read_dir(cache.join("artifacts")).unwrap() {
+        std::fs::write(artifact.unwrap().path().join("files/MLmodel"), b"bad").unwrap();
+    }
 }
 
 async fn refuses_bad_artifacts(bucket: &dyn Bucket) {
@@ -163,25 +192,6 @@ async fn refuses_bad_artifacts(bucket: &dyn Bucket) {
     assert!(error.permanent() && error.to_string().contains("differ only in case"), "{error}");
 }
 
-/// The weights are replaced while they are read: the artifact is the old one or the new one, whole.
-async fn never_mixes_a_change(bucket: &dyn Bucket) {
-    let cache = tempfile::tempdir().unwrap();
-    let store = open(cache.path(), bucket.environment()).await;
-    let (old, new) = (model(3), model(4));
-    put_model(bucket, "change/v1", &old).await;
-    let spec = spec("v1", bucket.uri("change/v1"), None);
-    let (progress, mut seen) = watch::channel(Progress::default());
-    let replace = async {
-        let enough = seen.wait_for(|progress| progress.done_bytes > PART_BYTES as u64).await;
-        enough.unwrap();
-        bucket.put("change/v1/data/model.onnx", &new["data/model.onnx"]).await;
-    };
-    let (fetched, ()) = tokio::join!(fetch_watched(&store, &spec, &progress), replace);
-    let artifact = fetched.unwrap();
-    assert!([digest(&old), digest(&new)].contains(&artifact.digest()));
-    assert_eq!(digest(&content(&artifact)), artifact.digest());
-}
-
 async fn pushes_safely(bucket: &dyn Bucket) {
     let dir = tempfile::tempdir().unwrap();
     let (source, cache) = (dir.path().join("model"), dir.path().join("cache"));
@@ -212,13 +222,52 @@ async fn pushes_safely(bucket: &dyn Bucket) {
     assert!(matches!(error, PushError::Occupied { .. }), "{error}");
 }
 
+/// Objects of the same name and size; the second is so large that it goes in parts.
+async fn overwrites_nothing(bucket: &dyn Bucket) {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("model");
+    std::fs::create_dir_all(&source).unwrap();
+    let (ours, theirs) = (vec![5; 9 << 20], vec![6; 9 << 20]);
+    std::fs::write(source.join("MLmodel"), &ours[..40]).unwrap();
+    std::fs::write(source.join("weights.bin"), &ours).unwrap();
+    let options = |path: &str| PushOptions {
+        dir: source.clone(),
+        url: bucket.uri(path),
+        key: None,
+        environment: bucket.environment(),
+        progress: watch::channel(Progress::default()).0,
+    };
+    for (name, other) in [("MLmodel", &theirs[..40]), ("weights.bin", &theirs)] {
+        let (path, cache) = (format!("occupied/{name}"), tempfile::tempdir().unwrap());
+        bucket.put(&format!("{path}/{name}"), other).await;
+        let error = push(options(&path)).await.unwrap_err();
+        assert!(matches!(&error, PushError::Occupied { found, .. } if found.contains("other bytes")), "{error}");
+        // What was there is what it was, and nothing came beside it.
+        let store = open(cache.path(), bucket.environment()).await;
+        let artifact = fetch(&store, &spec("v1", bucket.uri(&path), None)).await.unwrap();
+        assert_eq!(content(&artifact), Model::from([(name.to_owned(), other.to_vec())]));
+    }
+    let Some(proxy) = bucket.proxy() else { return };
+    // Cut off before the manifest: it is waited for, and the same push completes it.
+    let (cache, v1) = (tempfile::tempdir().unwrap(), spec("v1", bucket.uri("cut-off/v1"), None));
+    let store = open(cache.path(), bucket.environment()).await;
+    proxy.on(|seen| if seen.writes("manifest.json") { Fault::Status(403) } else { Fault::None });
+    assert!(matches!(push(options("cut-off/v1")).await, Err(PushError::Store { .. })));
+    let error = fetch(&store, &v1).await.unwrap_err();
+    assert!(matches!(error, FetchError::Unfinished { .. }) && !error.permanent(), "{error}");
+    proxy.behave();
+    let pushed = push(options("cut-off/v1")).await.unwrap();
+    assert_eq!(fetch(&store, &v1).await.unwrap().digest(), pushed.digest);
+    assert!(!proxy.seen().iter().any(|seen| seen.writes("weights.bin")), "what is there is not sent again");
+}
+
 /// A web server cannot list; the manifest is the listing.
-pub(super) async fn http_suite(bucket: &dyn Bucket, uri: impl Fn(&str) -> StorageUri) {
+pub(super) async fn http_suite(bucket: &dyn Bucket) {
     let cache = tempfile::tempdir().unwrap();
-    let store = open(cache.path(), Environment::default()).await;
+    let store = open(cache.path(), bucket.environment()).await;
     let files = model(6);
     put_model(bucket, "web/v1", &files).await;
-    let v1 = spec("v1", uri("web/v1"), None);
+    let v1 = spec("v1", bucket.uri("web/v1"), None);
     let error = fetch(&store, &v1).await.unwrap_err();
     assert!(matches!(error, FetchError::Empty { .. }), "without a manifest there is nothing: {error}");
     bucket.put("web/v1/manifest.json", &Manifest::new(digest(&files), listed(&files)).to_bytes()).await;
@@ -228,6 +277,7 @@ pub(super) async fn http_suite(bucket: &dyn Bucket, uri: impl Fn(&str) -> Storag
     // A manifest that reaches out of its directory.
     let evil = [FileDigest { name: "../v1/MLmodel".to_owned(), size: 1, sha256: Sha256::of(b"x") }];
     bucket.put("web/evil/manifest.json", &Manifest::new(root(&evil), evil.to_vec()).to_bytes()).await;
-    let error = fetch(&store, &spec("evil", uri("web/evil"), None)).await.unwrap_err();
+    let error = fetch(&store, &spec("evil", bucket.uri("web/evil"), None)).await.unwrap_err();
     assert!(error.permanent() && error.to_string().contains("not a plain relative path"), "{error}");
+    fault_suite(bucket).await;
 }

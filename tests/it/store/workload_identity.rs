@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::buckets::{Bucket, Gcs};
+use super::proxy::Proxy;
 use super::suite::pull_suite;
 
 const CHILD: &str = "store::workload_identity::child";
@@ -113,14 +114,14 @@ async fn gcs_with_a_token_from_the_metadata_server() {
 #[ignore = "the child process of gcs_with_a_token_from_the_metadata_server"]
 async fn child() {
     let variable = |name: &str| std::env::var(name).unwrap();
-    pull_suite(&Guarded { direct: Gcs::at(variable("XTASK_GCS_DIRECT")), guarded: variable("XTASK_GCS_GUARDED") })
-        .await;
+    let proxy = Proxy::start(variable("XTASK_GCS_GUARDED")).await;
+    pull_suite(&Guarded { direct: Gcs::at(variable("XTASK_GCS_DIRECT")), proxy }).await;
 }
 
-/// Seeds the bucket directly and reads it through the guard.
+/// Seeds the bucket directly and reads it through the guard, and through what fails on request.
 struct Guarded {
     direct: Gcs,
-    guarded: String,
+    proxy: Proxy,
 }
 
 impl Bucket for Guarded {
@@ -129,7 +130,7 @@ impl Bucket for Guarded {
     }
 
     fn environment(&self) -> Environment {
-        Environment::from_pairs([("GOOGLE_BASE_URL", self.guarded.as_str()), ("GOOGLE_ALLOW_HTTP", "true")])
+        Environment::from_pairs([("GOOGLE_BASE_URL", self.proxy.url().as_str()), ("GOOGLE_ALLOW_HTTP", "true")])
     }
 
     fn put<'a>(&'a self, path: &'a str, content: &'a [u8]) -> BoxFuture<'a, ()> {
@@ -138,6 +139,10 @@ impl Bucket for Guarded {
 
     fn delete<'a>(&'a self, path: &'a str) -> BoxFuture<'a, ()> {
         self.direct.delete(path)
+    }
+
+    fn proxy(&self) -> Option<&Proxy> {
+        Some(&self.proxy)
     }
 
     fn takes_pushes(&self) -> bool {

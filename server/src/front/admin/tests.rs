@@ -172,7 +172,7 @@ fn full_status() -> Status {
         promoted: vec![on_trial()],
         history: vec![HistoryEvent { at, event: "promoted", version: version(), reason: "all steps".into() }],
     };
-    Status { models: vec![model], problems: vec!["a file".into()] }
+    Status { models: vec![model], problems: vec!["a file".into()], notes: vec!["a mount".into()] }
 }
 
 /// Whether `json` has `field` in any object of it.

@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use config::{Digest, ModelName, Version};
 use serde::{Deserialize, Serialize};
 
-use super::super::digest::{FileDigest, root};
+use super::super::digest::{FileDigest, Sha256};
 use super::super::listing::name_problem;
+use super::CacheKey;
 
 /// Largest entry or record that is read.
 const RECORD_BYTES_MAX: u64 = 16 << 20;
@@ -36,10 +37,20 @@ pub(in super::super) struct Entry {
     pub(in super::super) listings: Vec<String>,
 }
 
+/// What a version was when it was last pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Remembered {
+    pub(in super::super) key: CacheKey,
+    /// Where it came from.
+    pub(in super::super) uri: String,
+}
+
 /// `versions/<model>/<version>.json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct VersionRecord {
     digest: String,
+    names: Sha256,
+    uri: String,
 }
 
 impl Layout {
@@ -59,8 +70,8 @@ impl Layout {
         self.root.join("artifacts")
     }
 
-    pub(super) fn artifact(&self, digest: Digest) -> PathBuf {
-        self.artifacts().join(digest.hex())
+    pub(super) fn artifact(&self, key: CacheKey) -> PathBuf {
+        self.artifacts().join(key.to_string())
     }
 
     pub(super) fn stagings(&self) -> PathBuf {
@@ -91,38 +102,42 @@ impl Layout {
         Ok(away)
     }
 
-    /// The digest that `version` had when it was last pulled.
-    pub(super) fn read_version(&self, model: &ModelName, version: &Version) -> io::Result<Option<Digest>> {
+    /// What `version` was when it was last pulled.
+    pub(super) fn read_version(&self, model: &ModelName, version: &Version) -> io::Result<Option<Remembered>> {
         let path = self.version(model, version);
         match read_bounded(&path) {
             Ok(bytes) => {
-                let record: VersionRecord = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
-                Digest::parse(&record.digest).map(Some).map_err(io::Error::other)
+                let VersionRecord { digest, names, uri } = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
+                let digest = Digest::parse(&digest).map_err(io::Error::other)?;
+                Ok(Some(Remembered { key: CacheKey { digest, names }, uri }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    pub(super) fn write_version(&self, model: &ModelName, version: &Version, digest: Digest) -> io::Result<()> {
+    pub(super) fn write_version(&self, model: &ModelName, version: &Version, is: &Remembered) -> io::Result<()> {
         let path = self.version(model, version);
         let folder = path.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder)?;
         sync_folder(&self.versions())?;
-        let record = VersionRecord { digest: digest.to_string() };
+        let Remembered { key: CacheKey { digest, names }, uri } = is.clone();
+        let record = VersionRecord { digest: digest.to_string(), names, uri };
         write_whole(&path, &serde_json::to_vec(&record).map_err(io::Error::other)?)
     }
 }
 
 impl Entry {
-    /// Reads the entry of an artifact folder; refuses one whose content does not fit its name.
-    pub(super) fn read(folder: &Path, digest: Digest) -> io::Result<Self> {
+    /// Reads the entry of an artifact folder; refuses one whose content does not fit the folder's name.
+    pub(super) fn read(folder: &Path) -> io::Result<(CacheKey, Self)> {
         let entry: Self = serde_json::from_slice(&read_bounded(&folder.join(ENTRY_NAME))?).map_err(io::Error::other)?;
+        let key = CacheKey::of(&entry.files);
         let unsafe_name = |file: &FileDigest| name_problem(&file.name, usize::MAX).is_some();
-        if root(&entry.files) != digest || entry.files.iter().chain(&entry.loose).any(unsafe_name) {
+        let other = folder.file_name().is_none_or(|name| *name != *key.to_string());
+        if other || entry.files.iter().chain(&entry.loose).any(unsafe_name) {
             return Err(io::Error::other("the entry does not describe this artifact"));
         }
-        Ok(entry)
+        Ok((key, entry))
     }
 
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {

@@ -6,21 +6,25 @@
 
 mod disk;
 mod evict;
+mod key;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use config::{Digest, ModelName, Version};
 use parking_lot::Mutex;
 
-pub(super) use disk::{Entry, sync_folder, write_whole};
+pub(super) use disk::{Entry, Remembered, sync_folder, write_whole};
 use disk::{Layout, last_used_ms, mark_used, millis};
 use evict::{Choice, Held, choose};
+pub(super) use key::CacheKey;
 
+use super::digest::FileDigest;
 use super::failpoint::{self, pass};
 use super::staging;
 use super::{FetchError, StoreError};
@@ -46,10 +50,22 @@ pub struct CacheUsage {
 /// Keeps an artifact in the cache while it lives.
 #[derive(Debug)]
 pub(super) struct Lease {
-    pub(super) digest: Digest,
+    pub(super) key: CacheKey,
     /// Holds `files/`.
     pub(super) folder: PathBuf,
-    pub(super) entry: Entry,
+    /// Inside the root digest. What is outside changes under a lease: see [`Leased::loose`].
+    pub(super) files: Vec<FileDigest>,
+    proven: Arc<AtomicBool>,
+}
+
+/// What the cache knows of an artifact at the moment it is leased.
+#[derive(Debug)]
+pub(super) struct Leased {
+    pub(super) lease: Arc<Lease>,
+    /// Outside the root digest: the manifest and the newest signature.
+    pub(super) loose: Vec<FileDigest>,
+    /// Its bytes were hashed by this process, and nothing was wrong with them since.
+    pub(super) proven: bool,
 }
 
 pub(super) struct Cache {
@@ -61,7 +77,7 @@ pub(super) struct Cache {
 
 #[derive(Default)]
 struct State {
-    artifacts: HashMap<Digest, Cached>,
+    artifacts: HashMap<CacheKey, Cached>,
     stagings: HashMap<String, StagingUse>,
     protected: HashSet<Digest>,
 }
@@ -70,8 +86,8 @@ struct Cached {
     entry: Entry,
     used_ms: u64,
     lease: Weak<Lease>,
-    /// Its bytes were hashed by this process.
-    proven: bool,
+    /// Its bytes were hashed by this process. Shared with the leases, whose holders read the bytes.
+    proven: Arc<AtomicBool>,
 }
 
 struct StagingUse {
@@ -82,7 +98,7 @@ struct StagingUse {
 
 #[derive(Debug, Clone)]
 enum Key {
-    Artifact(Digest),
+    Artifact(CacheKey),
     Staging(String),
 }
 
@@ -117,6 +133,13 @@ impl Drop for Lock {
     }
 }
 
+impl Lease {
+    /// Notes that the bytes were not what they should be, so that they are hashed before they are used again.
+    pub(super) fn doubt(&self) {
+        self.proven.store(false, Ordering::Release);
+    }
+}
+
 impl Cache {
     /// Takes the directory for this process, removes what cannot be resumed and reads what is there.
     pub(super) fn open(root: &Path, limit_bytes: u64, now: SystemTime) -> Result<Self, StoreError> {
@@ -130,53 +153,61 @@ impl Cache {
         Ok(Self { layout, limit_bytes, state: Mutex::new(state), _lock: lock })
     }
 
-    /// The artifact, if it is here, and whether this process has hashed it.
-    pub(super) fn lease(&self, digest: Digest, now: SystemTime) -> Option<(Arc<Lease>, bool)> {
+    /// The artifact, if it is here.
+    pub(super) fn lease(&self, key: CacheKey, now: SystemTime) -> Option<Leased> {
         let mut state = self.state.lock();
-        let cached = state.artifacts.get_mut(&digest)?;
+        let cached = state.artifacts.get_mut(&key)?;
         cached.used_ms = millis(now);
-        let folder = self.layout.artifact(digest);
+        let folder = self.layout.artifact(key);
         if let Err(error) = mark_used(&folder, now) {
             // Only the order of eviction after a restart suffers.
-            tracing::debug!(digest = digest.short(), %error, "could not note the use of a cached artifact");
+            tracing::debug!(digest = key.short(), %error, "could not note the use of a cached artifact");
         }
-        Some((cached.leased(digest, folder), cached.proven))
+        Some(cached.leased(key, folder))
     }
 
     /// Notes that the artifact's bytes were hashed and are right.
-    pub(super) fn prove(&self, digest: Digest) {
-        if let Some(cached) = self.state.lock().artifacts.get_mut(&digest) {
-            cached.proven = true;
+    pub(super) fn prove(&self, key: CacheKey) {
+        if let Some(cached) = self.state.lock().artifacts.get_mut(&key) {
+            cached.proven.store(true, Ordering::Release);
         }
     }
 
     /// Removes an artifact whose bytes went bad.
-    pub(super) fn forget(&self, digest: Digest) -> Result<(), FetchError> {
+    pub(super) fn forget(&self, key: CacheKey) -> Result<(), FetchError> {
         let away = {
             let mut state = self.state.lock();
-            state.artifacts.remove(&digest);
-            self.layout.discard(&self.layout.artifact(digest))
+            state.artifacts.remove(&key);
+            self.layout.discard(&self.layout.artifact(key))
         };
         remove(away)
     }
 
     /// The artifact that a listing with this fingerprint turned out to be.
-    pub(super) fn by_listing(&self, fingerprint: &str) -> Option<Digest> {
+    pub(super) fn by_listing(&self, fingerprint: &str) -> Option<CacheKey> {
         let state = self.state.lock();
         let knows = |cached: &Cached| cached.entry.listings.iter().any(|known| known == fingerprint);
-        state.artifacts.iter().find(|(_, cached)| knows(cached)).map(|(digest, _)| *digest)
+        state.artifacts.iter().find(|(_, cached)| knows(cached)).map(|(key, _)| *key)
     }
 
-    /// Names and sizes of an artifact's files, if it is here.
-    pub(super) fn entry(&self, digest: Digest) -> Option<Entry> {
-        self.state.lock().artifacts.get(&digest).map(|cached| cached.entry.clone())
+    /// The artifact with this digest, if there is one. Of two that differ in names only the source can tell which.
+    pub(super) fn by_digest(&self, digest: Digest) -> Option<CacheKey> {
+        let state = self.state.lock();
+        let mut with = state.artifacts.keys().filter(|key| key.digest == digest);
+        let only = with.next().copied();
+        only.filter(|_| with.next().is_none())
+    }
+
+    /// What is known of an artifact, if it is here.
+    pub(super) fn entry(&self, key: CacheKey) -> Option<Entry> {
+        self.state.lock().artifacts.get(&key).map(|cached| cached.entry.clone())
     }
 
     /// Changes what is known of an artifact, on disk first.
-    pub(super) fn amend(&self, digest: Digest, change: impl FnOnce(&mut Entry) -> bool) -> Result<(), FetchError> {
-        let folder = self.layout.artifact(digest);
+    pub(super) fn amend(&self, key: CacheKey, change: impl FnOnce(&mut Entry) -> bool) -> Result<(), FetchError> {
+        let folder = self.layout.artifact(key);
         let mut state = self.state.lock();
-        let Some(cached) = state.artifacts.get_mut(&digest) else { return Ok(()) };
+        let Some(cached) = state.artifacts.get_mut(&key) else { return Ok(()) };
         let mut entry = cached.entry.clone();
         if change(&mut entry) {
             entry.write(&folder).map_err(|error| FetchError::io(&folder, &error))?;
@@ -185,15 +216,15 @@ impl Cache {
         Ok(())
     }
 
-    pub(super) fn remembered(&self, model: &ModelName, version: &Version) -> Result<Option<Digest>, FetchError> {
+    pub(super) fn remembered(&self, model: &ModelName, version: &Version) -> Result<Option<Remembered>, FetchError> {
         let failed = |error| FetchError::io(format!("record of {model} {version}"), &error);
         self.layout.read_version(model, version).map_err(failed)
     }
 
-    pub(super) fn remember(&self, model: &ModelName, version: &Version, digest: Digest) -> Result<(), FetchError> {
+    pub(super) fn remember(&self, model: &ModelName, version: &Version, is: &Remembered) -> Result<(), FetchError> {
         pass(failpoint::BEFORE_VERSION)?;
         let failed = |error| FetchError::io(format!("record of {model} {version}"), &error);
-        self.layout.write_version(model, version, digest).map_err(failed)?;
+        self.layout.write_version(model, version, is).map_err(failed)?;
         pass(failpoint::AFTER_VERSION)
     }
 
@@ -231,9 +262,9 @@ impl Cache {
 
     fn discard(&self, state: &mut State, key: &Key) -> io::Result<PathBuf> {
         match key {
-            Key::Artifact(digest) => {
-                state.artifacts.remove(digest);
-                self.layout.discard(&self.layout.artifact(*digest))
+            Key::Artifact(key) => {
+                state.artifacts.remove(key);
+                self.layout.discard(&self.layout.artifact(*key))
             }
             Key::Staging(name) => {
                 state.stagings.remove(name);
@@ -270,31 +301,25 @@ impl Cache {
 
     /// Makes a whole, verified staging an artifact, in one rename. Where the artifact is here already, the staging
     /// goes.
-    pub(super) fn install(
-        &self,
-        name: &str,
-        digest: Digest,
-        entry: Entry,
-        now: SystemTime,
-    ) -> Result<Arc<Lease>, FetchError> {
+    pub(super) fn install(&self, name: &str, entry: Entry, now: SystemTime) -> Result<Arc<Lease>, FetchError> {
+        let key = CacheKey::of(&entry.files);
         let staging = self.layout.staging(name);
-        let folder = self.layout.artifact(digest);
+        let folder = self.layout.artifact(key);
         let failed = |error: io::Error| FetchError::io(&folder, &error);
         entry.write(&staging).map_err(failed)?;
         pass(failpoint::BEFORE_RENAME)?;
         let mut away = None;
         let lease = {
             let mut state = self.state.lock();
-            if state.artifacts.contains_key(&digest) {
+            if state.artifacts.contains_key(&key) {
                 away = Some(self.discard(&mut state, &Key::Staging(name.to_owned())));
             } else {
                 fs::rename(&staging, &folder).map_err(failed)?;
                 state.stagings.remove(name);
-                let cached = Cached { entry, used_ms: millis(now), lease: Weak::new(), proven: true };
-                state.artifacts.insert(digest, cached);
+                state.artifacts.insert(key, Cached::new(entry, millis(now), true));
             }
-            let cached = state.artifacts.get_mut(&digest).expect("it was there or was just put there");
-            cached.leased(digest, folder.clone())
+            let cached = state.artifacts.get_mut(&key).expect("it was there or was just put there");
+            cached.leased(key, folder.clone()).lease
         };
         sync_folder(&self.layout.artifacts()).map_err(failed)?;
         pass(failpoint::AFTER_RENAME)?;
@@ -325,11 +350,11 @@ impl Cache {
 
 impl State {
     fn held(&self) -> Vec<Held<Key>> {
-        let artifacts = self.artifacts.iter().map(|(&digest, cached)| Held {
-            key: Key::Artifact(digest),
+        let artifacts = self.artifacts.iter().map(|(&key, cached)| Held {
+            key: Key::Artifact(key),
             bytes: cached.entry.bytes(),
             used_ms: cached.used_ms,
-            pinned: cached.lease.strong_count() > 0 || self.protected.contains(&digest),
+            pinned: cached.lease.strong_count() > 0 || self.protected.contains(&key.digest),
         });
         let stagings = self.stagings.iter().map(|(name, used)| Held {
             key: Key::Staging(name.clone()),
@@ -342,13 +367,18 @@ impl State {
 }
 
 impl Cached {
-    fn leased(&mut self, digest: Digest, folder: PathBuf) -> Arc<Lease> {
-        if let Some(lease) = self.lease.upgrade() {
-            return lease;
-        }
-        let lease = Arc::new(Lease { digest, folder, entry: self.entry.clone() });
-        self.lease = Arc::downgrade(&lease);
-        lease
+    fn new(entry: Entry, used_ms: u64, proven: bool) -> Self {
+        Self { entry, used_ms, lease: Weak::new(), proven: Arc::new(AtomicBool::new(proven)) }
+    }
+
+    fn leased(&mut self, key: CacheKey, folder: PathBuf) -> Leased {
+        let lease = self.lease.upgrade().unwrap_or_else(|| {
+            let (files, proven) = (self.entry.files.clone(), Arc::clone(&self.proven));
+            let lease = Arc::new(Lease { key, folder, files, proven });
+            self.lease = Arc::downgrade(&lease);
+            lease
+        });
+        Leased { lease, loose: self.entry.loose.clone(), proven: self.proven.load(Ordering::Acquire) }
     }
 }
 
@@ -363,14 +393,10 @@ impl Drop for Reservation {
 fn read_artifacts(layout: &Layout, state: &mut State) -> io::Result<()> {
     for item in fs::read_dir(layout.artifacts())? {
         let folder = item?.path();
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let read = Digest::parse(&format!("sha256:{name}"))
-            .map_err(io::Error::other)
-            .and_then(|digest| Ok((digest, Entry::read(&folder, digest)?)));
-        match read {
-            Ok((digest, entry)) => {
+        match Entry::read(&folder) {
+            Ok((key, entry)) => {
                 let used_ms = last_used_ms(&folder);
-                state.artifacts.insert(digest, Cached { entry, used_ms, lease: Weak::new(), proven: false });
+                state.artifacts.insert(key, Cached::new(entry, used_ms, false));
             }
             Err(error) => {
                 tracing::warn!(folder = %folder.display(), %error, "removing a cached artifact that cannot be read");

@@ -32,11 +32,14 @@ impl PublicKey {
     pub(in super::super) fn from_pem(pem: &[u8]) -> Result<Self, String> {
         let der = SubjectPublicKeyInfoDer::from_pem_slice(pem)
             .map_err(|error| format!("not a public key: {error}; write one in PEM"))?;
+        Self::from_der(der.as_ref()).ok_or_else(|| "not an EC key on P-256, P-384 or P-521".to_owned())
+    }
+
+    fn from_der(der: &[u8]) -> Option<Self> {
         [&ECDSA_P256_SHA256_ASN1, &ECDSA_P384_SHA384_ASN1, &ECDSA_P521_SHA512_ASN1]
             .into_iter()
-            .find_map(|algorithm| ParsedPublicKey::new(algorithm, der.as_ref()).ok())
-            .map(|parsed| Self { parsed, hint: hint(der.as_ref()) })
-            .ok_or_else(|| "not an EC key on P-256, P-384 or P-521".to_owned())
+            .find_map(|algorithm| ParsedPublicKey::new(algorithm, der).ok())
+            .map(|parsed| Self { parsed, hint: hint(der) })
     }
 
     /// What names this key in a signature: the SHA-256 of its PEM text, in hex.
@@ -60,6 +63,12 @@ impl PrivateKey {
         let public: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| "its public half is missing")?;
         let hint = hint(public.as_ref());
         Ok(Self { pair, hint })
+    }
+
+    /// Its public half.
+    pub(in super::super) fn public(&self) -> Option<PublicKey> {
+        let der: PublicKeyX509Der<'_> = self.pair.public_key().as_der().ok()?;
+        PublicKey::from_der(der.as_ref())
     }
 
     /// The hint of its public half.

@@ -46,9 +46,19 @@ pub enum SignatureError {
     /// The cryptographic check failed.
     #[error("the signature does not match its content")]
     Forged,
+    /// Files of the signed list are not there; those that are there are the signed ones.
+    #[error("the files are not all the signed ones: {}", .0.join("; "))]
+    FilesMissing(Vec<String>),
     /// The signed list and the files disagree.
     #[error("the files are not the signed ones: {}", .0.join("; "))]
     Files(Vec<String>),
+}
+
+impl SignatureError {
+    /// Whether more files could make it right, none of those that are there being wrong.
+    pub(super) const fn lacks_files(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::FilesMissing(_))
+    }
 }
 
 /// What of the artifact a signature may leave out.

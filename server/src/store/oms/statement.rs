@@ -81,13 +81,21 @@ pub(super) fn check(payload: &[u8], files: &[FileDigest], scope: Scope<'_>) -> R
             Some(_) => None,
         })
         .collect();
+    let missing = signed.keys().filter(|name| !held.contains_key(*name)).count();
     let outside = |name: &str| name == scope.signature_path || name == MANIFEST_NAME || signed.contains_key(name);
     let unsigned: Vec<String> = held.keys().filter(|name| !outside(name)).map(|&name| name.to_owned()).collect();
     if !scope.ignore_unsigned_files {
         problems.extend(unsigned.iter().map(|name| format!("{name} is not signed")));
     }
+    let only_missing = problems.len() == missing;
     problems.truncate(PROBLEMS_MAX);
-    if problems.is_empty() { Ok(unsigned) } else { Err(SignatureError::Files(problems)) }
+    if problems.is_empty() {
+        Ok(unsigned)
+    } else if only_missing {
+        Err(SignatureError::FilesMissing(problems))
+    } else {
+        Err(SignatureError::Files(problems))
+    }
 }
 
 fn parse(payload: &[u8]) -> Result<Statement, SignatureError> {

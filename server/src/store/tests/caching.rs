@@ -22,11 +22,11 @@ impl Rig {
 async fn what_is_live_or_protected_stays_and_the_rest_makes_room() {
     let rig = Rig::with(|options| options.cache_limit_bytes = 3 * SIZE).await;
     let live = rig.pull("v1").await.unwrap();
-    let good = rig.pull("v2").await.unwrap().digest();
-    rig.store.protect(&HashSet::from([good]));
+    let good = rig.pull("v2").await.unwrap().key();
+    rig.store.protect(&HashSet::from([good.digest]));
     let third = rig.pull("v3").await.unwrap().digest();
     let fourth = rig.pull("v4").await.unwrap();
-    let mut expected = [live.digest().hex(), good.hex(), fourth.digest().hex()];
+    let mut expected = [live.key().to_string(), good.to_string(), fourth.key().to_string()];
     expected.sort();
     assert_eq!(rig.cache_names("artifacts"), expected, "{} left", third.short());
     assert_eq!(rig.store.usage().artifact_bytes, 3 * SIZE);
@@ -42,7 +42,7 @@ async fn what_is_live_or_protected_stays_and_the_rest_makes_room() {
 
     drop(live);
     rig.pull("v5").await.unwrap();
-    assert!(rig.cache_names("artifacts").contains(&good.hex()));
+    assert!(rig.cache_names("artifacts").contains(&good.to_string()));
     assert!(rig.cache_names("trash").is_empty());
     assert!(fourth.files().is_ok());
 }
@@ -68,7 +68,7 @@ async fn bytes_that_went_bad_while_nobody_looked_are_pulled_again() {
     let rig = Rig::new().await;
     rig.seed("v1").await;
     rig.fetch(&spec("v1")).await.unwrap();
-    let weights = rig.options.cache_dir.join("artifacts").join(seeded().hex()).join("files/data/model.onnx");
+    let weights = rig.cached_weights();
     let mut bytes = fs::read(&weights).unwrap();
     bytes[10] ^= 1;
     fs::write(&weights, bytes).unwrap();
@@ -81,13 +81,59 @@ async fn bytes_that_went_bad_while_nobody_looked_are_pulled_again() {
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]
-async fn bytes_that_go_bad_under_a_live_artifact_are_not_handed_out() {
+async fn bytes_that_go_bad_under_a_live_artifact_are_not_handed_out_and_are_pulled_again() {
     let rig = Rig::new().await;
     rig.seed("v1").await;
     let artifact = rig.fetch(&spec("v1")).await.unwrap();
-    let weights = rig.options.cache_dir.join("artifacts").join(seeded().hex()).join("files/data/model.onnx");
-    fs::write(&weights, [0; WEIGHTS.len()]).unwrap();
+    fs::write(rig.cached_weights(), [0; WEIGHTS.len()]).unwrap();
     assert_eq!(artifact.files().unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+    // Somebody holds it still.
+    let healed = rig.fetch(&spec("v1")).await.unwrap();
+    assert_seeded(&healed);
+    drop(artifact);
+    // Whoever could not load it has let go of it.
+    fs::write(rig.cached_weights(), [0; WEIGHTS.len()]).unwrap();
+    healed.files().unwrap_err();
+    drop(healed);
+    assert_seeded(&rig.fetch(&spec("v1")).await.unwrap());
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn a_read_that_failed_once_costs_a_hash_and_no_download() {
+    let rig = Rig::new().await;
+    rig.seed("v1").await;
+    let artifact = rig.fetch(&spec("v1")).await.unwrap();
+    fs::write(rig.cached_weights(), [0; WEIGHTS.len()]).unwrap();
+    artifact.files().unwrap_err();
+    fs::write(rig.cached_weights(), WEIGHTS).unwrap();
+    rig.bucket.behave();
+    assert_seeded(&rig.fetch(&spec("v1")).await.unwrap());
+    assert_eq!(rig.bucket.gets(), 0);
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn the_same_contents_under_other_names_are_another_artifact() {
+    let rig = Rig::new().await;
+    for (version, name) in [("v1", "notes.txt"), ("v2", "zebra.txt")] {
+        rig.seed(version).await;
+        rig.bucket.put(&format!("m/{version}/{name}"), b"hello").await;
+    }
+    let fetched = [rig.fetch(&spec("v1")).await.unwrap(), rig.fetch(&spec("v2")).await.unwrap()];
+    assert_eq!(fetched[0].digest(), fetched[1].digest(), "OMS hashes no names");
+    let last = |artifact: &VerifiedArtifact| artifact.files().unwrap().pop().unwrap().0;
+    assert_eq!(fetched.each_ref().map(last), ["notes.txt", "zebra.txt"]);
+    let digest = fetched[0].digest();
+    drop(fetched);
+    // Each version stays what it was, pinned or not, in the next process too.
+    let rig = rig.restart().await;
+    for (version, name) in [("v1", "notes.txt"), ("v2", "zebra.txt")] {
+        assert_eq!(last(&rig.fetch(&pinned(version, digest)).await.unwrap()), name);
+        assert_eq!(last(&rig.fetch(&spec(version)).await.unwrap()), name);
+    }
+    // A third one, pinned: only the source can say which it is.
+    rig.seed("v3").await;
+    rig.bucket.put("m/v3/other.txt", b"hello").await;
+    assert_eq!(last(&rig.fetch(&pinned("v3", digest)).await.unwrap()), "other.txt");
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]
@@ -110,12 +156,12 @@ async fn leftovers_and_foreign_things_are_cleared_at_start() {
     fs::write(cache.join("artifacts/stray"), b"x").unwrap();
     // An entry whose names would lead outside.
     let evil = [file("../../../evil", b"x")];
-    let folder = cache.join("artifacts").join(root(&evil).hex());
+    let folder = cache.join("artifacts").join(CacheKey::of(&evil).to_string());
     fs::create_dir_all(&folder).unwrap();
     let entry = serde_json::json!({"files": evil, "loose": [], "listings": []});
     fs::write(folder.join("entry.json"), entry.to_string()).unwrap();
     let rig = rig.restart().await;
-    assert_eq!(rig.cache_names("artifacts"), [seeded().hex()]);
+    assert_eq!(rig.cache_names("artifacts"), [seeded_folder()]);
     assert!(rig.cache_names("trash").is_empty() && rig.cache_names("staging").is_empty());
     assert_eq!(rig.store.usage().artifacts, 1);
 }
@@ -123,13 +169,13 @@ async fn leftovers_and_foreign_things_are_cleared_at_start() {
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn the_order_of_use_survives_a_restart() {
     let rig = Rig::with(|options| options.cache_limit_bytes = 2 * SIZE).await;
-    let first = rig.pull("v1").await.unwrap().digest();
-    let second = rig.pull("v2").await.unwrap().digest();
+    let first = rig.pull("v1").await.unwrap().key().to_string();
+    let second = rig.pull("v2").await.unwrap().key().to_string();
     let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-    let entry = rig.options.cache_dir.join("artifacts").join(second.hex()).join("entry.json");
+    let entry = rig.options.cache_dir.join("artifacts").join(&second).join("entry.json");
     fs::File::options().append(true).open(entry).unwrap().set_modified(long_ago).unwrap();
     let rig = rig.restart().await;
     rig.pull("v3").await.unwrap();
-    assert!(rig.cache_names("artifacts").contains(&first.hex()));
-    assert!(!rig.cache_names("artifacts").contains(&second.hex()));
+    assert!(rig.cache_names("artifacts").contains(&first));
+    assert!(!rig.cache_names("artifacts").contains(&second));
 }

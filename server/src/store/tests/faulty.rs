@@ -12,7 +12,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 use parking_lot::Mutex;
 
@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 pub(super) enum Request {
     List,
     Get(String, Option<Range<u64>>),
+    Put(String),
 }
 
 /// What happens to it.
@@ -34,8 +35,10 @@ pub(super) enum Fault {
     Truncate(usize),
     /// No answer, ever.
     Stall,
-    /// The object is replaced just before it is read.
+    /// The object is replaced just before it is read or written.
     Replace(&'static [u8]),
+    /// Objects cannot be created only where there is none.
+    Unconditional,
     /// The listing is empty.
     Empty,
     /// The listing is in an order that no store promises.
@@ -65,6 +68,10 @@ impl Faulty {
 
     pub(super) async fn put(&self, path: &str, content: &[u8]) {
         self.inner.put(&Path::from(path), content.to_vec().into()).await.unwrap();
+    }
+
+    pub(super) async fn content(&self, path: &str) -> Bytes {
+        self.inner.get(&Path::from(path)).await.unwrap().bytes().await.unwrap()
     }
 
     pub(super) async fn delete(&self, path: &str) {
@@ -113,6 +120,15 @@ fn denied(path: &str) -> Error {
 #[deny(clippy::missing_trait_methods)]
 impl ObjectStore for Faulty {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        match self.fault(Request::Put(location.to_string())) {
+            Fault::Unavailable => return Err(unavailable()),
+            Fault::Denied => return Err(denied(location.as_ref())),
+            Fault::Replace(content) => self.put(location.as_ref(), content).await,
+            Fault::Unconditional if opts.mode == PutMode::Create => {
+                return Err(Error::NotImplemented { operation: "create".into(), implementer: "faulty".into() });
+            }
+            _ => {}
+        }
         self.inner.put_opts(location, payload, opts).await
     }
 
@@ -135,7 +151,7 @@ impl ObjectStore for Faulty {
             Fault::Stall => std::future::pending().await,
             Fault::Replace(content) => self.put(location.as_ref(), content).await,
             Fault::Truncate(bytes) => keep = Some(bytes),
-            Fault::None | Fault::Empty | Fault::Reverse => {}
+            Fault::None | Fault::Unconditional | Fault::Empty | Fault::Reverse => {}
         }
         let mut result = self.inner.get_opts(location, options).await?;
         if let Some(keep) = keep {

@@ -4,6 +4,7 @@ mod caching;
 mod crash;
 mod faulty;
 mod pulls;
+mod pushes;
 mod trust;
 mod versions;
 
@@ -13,6 +14,7 @@ use config::{SigningPolicy, Version};
 use object_store::path::Path as ObjectPath;
 use tempfile::TempDir;
 
+use super::cache::CacheKey;
 use super::source::Kind;
 use super::*;
 use faulty::Faulty;
@@ -72,6 +74,11 @@ impl Rig {
         self.store.fetch(Fetch { model: &model(), spec, signing }, &progress).await
     }
 
+    /// Where the cache keeps the weights of what [`Rig::seed`] puts.
+    fn cached_weights(&self) -> PathBuf {
+        self.options.cache_dir.join("artifacts").join(seeded_folder()).join("files/data/model.onnx")
+    }
+
     /// Names in a folder of the cache.
     fn cache_names(&self, folder: &str) -> Vec<String> {
         let items = std::fs::read_dir(self.options.cache_dir.join(folder)).unwrap();
@@ -117,6 +124,11 @@ fn file(name: &str, content: &[u8]) -> FileDigest {
 /// The digest of what [`Rig::seed`] puts.
 fn seeded() -> Digest {
     root(&[file("MLmodel", MLMODEL), file("data/model.onnx", WEIGHTS)])
+}
+
+/// Its folder in the cache.
+fn seeded_folder() -> String {
+    CacheKey::of(&[file("MLmodel", MLMODEL), file("data/model.onnx", WEIGHTS)]).to_string()
 }
 
 /// Asserts that the artifact is what [`Rig::seed`] put.

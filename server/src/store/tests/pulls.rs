@@ -172,6 +172,22 @@ async fn bounds_and_pickles_are_refused_before_a_byte_is_read() {
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn what_is_no_file_takes_no_files_place_and_a_listing_is_never_cut_short_in_silence() {
+    let rig = Rig::with(|options| options.limits.files_max = 3).await;
+    rig.seed("v1").await;
+    for name in [".git/a", ".git/b", ".git/c", ".git/d", ".git/e", ".git/f", ".gitattributes"] {
+        rig.bucket.put(&format!("m/v1/{name}"), b"x").await;
+    }
+    assert_seeded(&rig.fetch(&spec("v1")).await.unwrap());
+    for n in 0..4 {
+        rig.bucket.put(&format!("m/v1/.git/{n}"), b"x").await;
+    }
+    let other = VersionSpec { version: Version::new("v2").unwrap(), ..spec("v1") };
+    let error = rig.fetch(&other).await.unwrap_err();
+    assert!(error.permanent() && error.to_string().contains("it lists more than 12 objects"), "{error}");
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn a_fetch_that_is_dropped_anywhere_leaves_a_cache_that_completes() {
     use std::future::Future;
     use std::task::Poll;

@@ -3,6 +3,7 @@ use std::fs;
 use config::{ModelName, Signing, SigningPolicy, Version, VersionSpec};
 use tempfile::TempDir;
 
+use super::super::digest::{MANIFEST_NAME, SIGNATURE_NAME};
 use super::super::{Fetch, Store, StoreOptions};
 use super::*;
 
@@ -135,4 +136,32 @@ async fn web_servers_and_bad_keys_are_refused() {
     let key = rig.dir.path().join("model/MLmodel");
     let error = rig.push_with(Some(key), watch::channel(Progress::default()).0).await.unwrap_err();
     assert!(matches!(error, PushError::Key { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_too_deep_or_too_much_is_refused_and_not_left_out() {
+    let rig = Rig::new();
+    let model = rig.dir.path().join("model");
+    let deep = model.join("d/".repeat(18));
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(deep.join("weights"), "x").unwrap();
+    assert!(rig.push().await.unwrap_err().to_string().contains("is deeper than 16 folders"));
+    fs::remove_dir_all(model.join("d")).unwrap();
+
+    // The manifest and the signature in the directory are none of the files that are counted.
+    fs::write(model.join("manifest.json"), "{}").unwrap();
+    for n in 0..4094 {
+        fs::write(model.join(format!("f{n}")), "").unwrap();
+    }
+    fs::write(model.join("one-too-many"), "").unwrap();
+    assert!(rig.push().await.unwrap_err().to_string().contains("it holds more than 4096 files"));
+    fs::remove_file(model.join("one-too-many")).unwrap();
+    assert_eq!(rig.push().await.unwrap().files, 4097, "with the manifest");
+}
+
+#[tokio::test]
+async fn a_copy_of_an_unfinished_upload_is_refused() {
+    let rig = Rig::new();
+    fs::write(rig.dir.path().join("model/.push-unfinished"), "sha256:x").unwrap();
+    assert!(rig.push().await.unwrap_err().to_string().contains("a copy of an unfinished upload"));
 }
