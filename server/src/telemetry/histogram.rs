@@ -110,7 +110,9 @@ mod tests {
     #[test]
     fn values_are_counted_at_and_over_their_bounds() {
         let histogram = Histogram::rows();
-        [1, 2, 3, 1024, 1025, 9000].map(|rows| histogram.observe(rows));
+        for rows in [1, 2, 3, 1024, 1025, 9000] {
+            histogram.observe(rows);
+        }
         let text = exposition(histogram);
         for line in [
             "h_sum 11055.0",
@@ -133,7 +135,8 @@ mod tests {
         histogram.observe_duration(Duration::from_millis(1500));
         histogram.observe_duration(Duration::ZERO);
         let text = exposition(histogram);
-        for line in ["h_sum 1.50005", "h_bucket{le=\"0.00005\"} 2", "h_bucket{le=\"1.0\"} 2", "h_bucket{le=\"5.0\"} 3"] {
+        for line in ["h_sum 1.50005", "h_bucket{le=\"0.00005\"} 2", "h_bucket{le=\"1.0\"} 2", "h_bucket{le=\"5.0\"} 3"]
+        {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
     }

@@ -169,6 +169,7 @@ fn full_status() -> Status {
         canary: Some(CanaryStatus { version: on_trial(), weight_percent: 5.0, step: 1, steps: 2, next_at: Some(at) }),
         analysis: vec![metric],
         rejected: vec![rejected],
+        notes: vec!["v2: not checked".into()],
         promoted: vec![on_trial()],
         history: vec![HistoryEvent { at, event: "promoted", version: version(), reason: "all steps".into() }],
     };
