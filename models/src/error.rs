@@ -202,6 +202,12 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Whether a NaN came up that no output could have carried.
+    #[must_use]
+    pub const fn is_non_finite(&self) -> bool {
+        matches!(self, Self::Step { source: OpError::NonFinite, .. })
+    }
+
     /// Whether the caller's numbers are at fault, not the model.
     #[must_use]
     pub const fn is_callers(&self) -> bool {
@@ -304,6 +310,9 @@ pub enum OpError {
     /// A number that cannot be computed with, such as a division by zero in integers.
     #[error("{0}")]
     Value(&'static str),
+    /// A NaN where the result cannot say that there was one.
+    #[error("no element is the largest where one is NaN")]
+    NonFinite,
     /// The engine computes whole numbers as I64.
     #[error("a UINT64 over 2^63 - 1 cannot be computed with")]
     Unsigned,

@@ -33,6 +33,9 @@ pub enum ExecuteError {
     /// The model failed.
     #[error("{0}")]
     Model(String),
+    /// A NaN came up that no output could have carried.
+    #[error("{0}")]
+    NonFinite(String),
     /// The device thread is gone.
     #[error("the device is not available")]
     DeviceGone,
@@ -257,5 +260,10 @@ fn stretch(signature: &Signature, inputs: &[NamedTensor]) -> u64 {
 }
 
 fn execute_error(error: &RunError) -> ExecuteError {
-    if error.is_callers() { ExecuteError::Input(error.to_string()) } else { ExecuteError::Model(error.to_string()) }
+    let text = error.to_string();
+    match error {
+        error if error.is_callers() => ExecuteError::Input(text),
+        error if error.is_non_finite() => ExecuteError::NonFinite(text),
+        _ => ExecuteError::Model(text),
+    }
 }

@@ -162,6 +162,10 @@ fn verdict(
             let outcome = (!given_non_finite()).then_some(Outcome::ModelError);
             (outcome, Err(InferError::Model { reason: "it could not compute this request" }))
         }
+        // Not only outputs hold NaN: it is judged as if they did.
+        Err(SubmitError::Batch(BatchError::Execute(ExecuteError::NonFinite(_)))) => {
+            ((!given_non_finite()).then_some(Outcome::NonFinite), Err(InferError::NonFinite))
+        }
         // The device failed every version on it, not this one.
         Err(SubmitError::Batch(BatchError::Execute(ExecuteError::DeviceGone))) => {
             (None, Err(InferError::Model { reason: "its device is not available" }))

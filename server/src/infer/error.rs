@@ -65,7 +65,7 @@ pub enum InferError {
         /// Which output.
         output: Arc<str>,
     },
-    /// An output held NaN or Inf.
+    /// An output held NaN or Inf, or would have.
     #[error("the model's outputs held NaN or infinity")]
     NonFinite,
 }

@@ -40,9 +40,9 @@ mod onnx {
         [&varint(field << 3 | 2)[..], &varint(body.len() as u64), body].concat()
     }
 
-    /// A tensor of any number of rows of one element: FP32, or INT64 where its name says that it holds ids.
+    /// A tensor of any number of rows of one element: FP32, or INT64 where its name says that it holds ids or positions.
     fn value(field: u64, name: &str) -> Vec<u8> {
-        let datatype = if name == "ids" { 7 } else { 1 };
+        let datatype = if ["ids", "position"].contains(&name) { 7 } else { 1 };
         let any = message(1, &message(2, b"rows"));
         let one = message(1, &number(1, 1));
         let tensor = [number(1, datatype), message(2, &[any, one].concat())].concat();
@@ -235,6 +235,25 @@ async fn what_json_cannot_say_is_an_error_of_the_model_and_counted_as_one() {
     let error = rig.inference.infer(in_json, &HeaderMap::new(), "id").await.unwrap_err();
     assert_eq!(error.code(), Code::Internal, "after the canary's failure stable's is told");
     assert_eq!(ask(&rig, request(&[a], &[b]), &forced).await.1, [f64::INFINITY], "bytes carry it");
+}
+
+#[tokio::test]
+async fn nan_that_no_output_can_carry_is_judged_as_nan() {
+    // 0/0 is lost in the canary alone, and a position cannot say so.
+    let positions = |quotient| {
+        let nodes = [("Sub", ["a", "a"], "none"), quotient, ("ArgMax", ["quotient", ""], "position")];
+        (onnx::model(&["a", "b"], &nodes, &["position"]), serving())
+    };
+    let (good, bad) = (("Sub", ["a", "b"], "quotient"), ("Div", ["b", "a"], "quotient"));
+    let rig = rig_of(positions(good), positions(bad)).await;
+    let asked = InferRequest { outputs: None, ..request(&[0.0], &[0.0]) };
+    let reply = rig.inference.infer(asked.clone(), &HeaderMap::new(), "id").await.unwrap();
+    assert_eq!(&*reply.version, "v1");
+    assert_eq!(rig.canary.evidence().counts().of(Outcome::NonFinite), 1);
+    let mut forced = HeaderMap::new();
+    forced.insert(pick::VARIANT_HEADER, "canary".parse().unwrap());
+    let error = rig.inference.infer(asked, &forced, "id").await.unwrap_err();
+    assert_eq!(error, InferError::NonFinite);
 }
 
 #[tokio::test]

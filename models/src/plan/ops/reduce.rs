@@ -51,7 +51,7 @@ fn carry_nan(x: &Tensor, axis: usize, extremes: Tensor) -> Result<Tensor, OpErro
 }
 
 /// The first of equal elements. A position cannot be NaN, and one that was picked among NaNs would look like any other,
-/// so a NaN is an error here: the gate, the trial and the caller get to know of it.
+/// so a NaN is an error here, of a kind of its own: the gate, the trial and the caller get to know of it.
 pub(crate) fn argmax(x: &Value, axis: i64, keep: bool) -> Result<Value, OpError> {
     let tensor = x.tensor("argmax")?;
     let axis = normalise_axis(axis, tensor.rank())?;
@@ -59,7 +59,7 @@ pub(crate) fn argmax(x: &Value, axis: i64, keep: bool) -> Result<Value, OpError>
         return Err(OpError::Shape(format!("shape {:?} has no largest element", x.dims())));
     }
     if is_float(x.datatype()) && tensor.ne(tensor)?.to_dtype(DType::U32)?.max_all()?.to_scalar::<u32>()? != 0 {
-        return Err(OpError::Value("NaN has no largest element"));
+        return Err(OpError::NonFinite);
     }
     let out = tensor.contiguous()?.argmax_keepdim(axis)?.to_dtype(DType::I64)?;
     let out = if keep { out } else { out.squeeze(axis)? };
