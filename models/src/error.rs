@@ -311,7 +311,7 @@ pub enum OpError {
     #[error("{0}")]
     Value(&'static str),
     /// A NaN where the result cannot say that there was one.
-    #[error("NaN has no largest element")]
+    #[error("no element is the largest where one is NaN")]
     NonFinite,
     /// The engine computes whole numbers as I64.
     #[error("a UINT64 over 2^63 - 1 cannot be computed with")]
