@@ -300,7 +300,7 @@ impl Ports {
         stop_serving: &CancellationToken,
         stop_admin: &CancellationToken,
     ) {
-        let (http, grpc) = (front::http::router(Arc::clone(&front)), front::grpc::service(front));
+        let (http, grpc) = (front::http::service(Arc::clone(&front)), front::grpc::service(front));
         let (stop_http, stop_grpc, stop_admin) = (stop_serving.clone(), stop_serving.clone(), stop_admin.clone());
         serving.spawn("http", async move { ended("http", self.http.serve(http, stop_http).await) });
         serving.spawn("grpc", async move { ended("grpc", self.grpc.serve(grpc, stop_grpc).await) });

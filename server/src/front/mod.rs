@@ -39,6 +39,17 @@ pub const TIMEOUT_HEADER: &str = "x-sluice-timeout-ms";
 /// Request and response header and metadata key: one id for one request, in every log.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
 
+/// The headers above, parsed once: a name that is given as text is checked, hashed and copied at each use.
+pub(crate) mod names {
+    use ::http::HeaderName;
+
+    pub(crate) static VERSION: HeaderName = HeaderName::from_static(super::VERSION_HEADER);
+    pub(crate) static VARIANT: HeaderName = HeaderName::from_static(super::VARIANT_HEADER);
+    pub(crate) static TIMEOUT: HeaderName = HeaderName::from_static(super::TIMEOUT_HEADER);
+    pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static(super::REQUEST_ID_HEADER);
+    pub(crate) static HEADER_LENGTH: HeaderName = HeaderName::from_static(models::oip::HEADER_LENGTH);
+}
+
 /// How much a caller may send. Each limit is checked before memory for what is over it is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -98,7 +109,7 @@ pub struct Front {
 }
 
 impl Front {
-    /// Ready to be handed to [`http::router`] and [`grpc::service`].
+    /// Ready to be handed to [`http::service`] and [`grpc::service`].
     #[must_use]
     pub fn shared(self) -> Arc<Self> {
         Arc::new(self)

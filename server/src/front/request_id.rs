@@ -2,14 +2,14 @@
 
 use ::http::{HeaderMap, HeaderValue};
 
-use super::REQUEST_ID_HEADER;
+use super::names;
 
 /// Longest id kept from a caller.
 const LENGTH_MAX: usize = 128;
 
 /// The caller's `x-request-id`, where it may be written to a log and sent back as it is.
 pub(crate) fn kept(headers: &HeaderMap) -> Option<HeaderValue> {
-    headers.get(REQUEST_ID_HEADER).filter(|value| sane(value.as_bytes())).cloned()
+    headers.get(&names::REQUEST_ID).filter(|value| sane(value.as_bytes())).cloned()
 }
 
 /// An id from a request's body, under the same rule.
@@ -38,7 +38,7 @@ mod tests {
     fn sane_ids_are_kept_and_others_are_not() {
         let kept_of = |value: &[u8]| {
             let mut headers = HeaderMap::new();
-            headers.insert(REQUEST_ID_HEADER, HeaderValue::from_bytes(value).unwrap());
+            headers.insert(&names::REQUEST_ID, HeaderValue::from_bytes(value).unwrap());
             kept(&headers).is_some()
         };
         assert!(kept_of(b"0190-abc:7/x=2"));

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use models::oip::shown;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -15,6 +15,7 @@ use crate::version::LiveVersion;
 
 /// The header by which a caller asks for a variant, and in which the answer names it.
 pub const VARIANT_HEADER: &str = "x-sluice-variant";
+static VARIANT: HeaderName = HeaderName::from_static(VARIANT_HEADER);
 
 /// The version that answers, and in which role.
 pub struct Pick {
@@ -35,7 +36,7 @@ pub fn pick(routes: &ModelRoutes, version: Option<&str>, headers: &HeaderMap) ->
     if let Some(version) = version {
         return by_version(routes, version);
     }
-    if let Some(asked) = headers.get(VARIANT_HEADER) {
+    if let Some(asked) = headers.get(&VARIANT) {
         return by_variant(routes, asked);
     }
     let stable = routes.stable.as_ref().ok_or_else(|| InferError::NotReady { model: routes.name.to_string() })?;

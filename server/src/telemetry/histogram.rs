@@ -74,7 +74,7 @@ impl Histogram {
     /// Writes the series of one label set.
     #[expect(clippy::cast_precision_loss, reason = "the exposition's numbers are floats")]
     pub(super) fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let bounds = self.bounds.iter().map(|bound| *bound as f64 / self.unit).chain([f64::MAX]);
+        let bounds = self.bounds.iter().map(|bound| *bound as f64 / self.unit).chain([f64::INFINITY]);
         let buckets: Vec<_> = bounds.zip(self.counts.iter().map(|count| count.load(Relaxed))).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
         encoder.encode_histogram::<NoLabelSet>(self.sum.load(Relaxed) as f64 / self.unit, count, &buckets, None)

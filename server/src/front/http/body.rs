@@ -1,8 +1,9 @@
 //! Request bodies: read whole, within a size and a time, and inflated within a size; all of them within a budget.
 
 use std::io::Read;
+use std::pin::pin;
+use std::task::Poll;
 
-use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
@@ -21,13 +22,24 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// The body as sent, less its `Content-Encoding`, and the room that it takes: to be held until the request is answered.
 /// A body that arrives in one piece is not copied.
-pub(super) async fn read(headers: &HeaderMap, body: Body, front: &Front) -> Result<(Bytes, Held), HttpError> {
+pub(super) async fn read<B>(headers: &HeaderMap, body: B, front: &Front) -> Result<(Bytes, Held), HttpError>
+where
+    B: http_body::Body<Data = Bytes>,
+{
     let encoding = Encoding::of(headers)?;
     let (limits, mut held) = (&front.limits, Held::default());
-    let collected = collect(headers, body, limits.body_bytes, &front.budget, &mut held);
-    let received = tokio::time::timeout(limits.body_read_timeout, collected);
-    let timed_out = |_| HttpError::BodyTimeout { seconds: limits.body_read_timeout.as_secs() };
-    let body = received.await.map_err(timed_out)??;
+    let body = {
+        let mut collected = pin!(collect(headers, body, limits.body_bytes, &front.budget, &mut held));
+        match futures::poll!(collected.as_mut()) {
+            // A body that came with its head needs no timer.
+            Poll::Ready(body) => body?,
+            Poll::Pending => {
+                let received = tokio::time::timeout(limits.body_read_timeout, collected);
+                let timed_out = |_| HttpError::BodyTimeout { seconds: limits.body_read_timeout.as_secs() };
+                received.await.map_err(timed_out)??
+            }
+        }
+    };
     let Some(encoding) = encoding else { return Ok((body, held)) };
     let (limit, budget) = (limits.inflated_bytes, front.budget.clone());
     // Inflating may take milliseconds, however small the body.
@@ -52,13 +64,17 @@ pub(super) async fn off_thread<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|_| HttpError::GoingAway)
 }
 
-async fn collect(
+async fn collect<B>(
     headers: &HeaderMap,
-    mut body: Body,
+    body: B,
     limit: usize,
     budget: &Budget,
     held: &mut Held,
-) -> Result<Bytes, HttpError> {
+) -> Result<Bytes, HttpError>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    let mut body = pin!(body);
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(HttpError::BodyTooLarge { length: announced, limit });

@@ -17,15 +17,24 @@ use super::target::{self, Target};
 use super::{HttpError, body};
 use crate::front::access::{self, Access};
 use crate::front::convert::invalid;
-use crate::front::{Front, REQUEST_ID_HEADER, VARIANT_HEADER, VERSION_HEADER, request_id, shorter, shown};
+use crate::front::{Front, names, request_id, shorter, shown};
 use crate::infer::{Form, InferReply, InferRequest};
 use crate::route::Variant;
 
-pub(super) async fn infer(State(front): State<Arc<Front>>, target: Target, request: Request) -> Response {
+/// [`answer`] for the router.
+pub(super) async fn routed(State(front): State<Arc<Front>>, target: Target, request: Request) -> Response {
+    answer(&front, target, request).await
+}
+
+/// Answers one inference call.
+pub(super) async fn answer<B>(front: &Front, target: Target, request: http::Request<B>) -> Response
+where
+    B: http_body::Body<Data = bytes::Bytes>,
+{
     let (parts, body) = request.into_parts();
     let mut exchange = Exchange::new(&target.model, &parts);
     let answer = async {
-        let (body, _held) = body::read(&parts.headers, body, &front).await?;
+        let (body, _held) = body::read(&parts.headers, body, front).await?;
         exchange.request_bytes = body.len();
         let (json_length, limits) = (header_length(&parts.headers)?, front.limits.oip());
         let long = json_length.unwrap_or(body.len()) > body::JSON_INLINE_BYTES_MAX;
@@ -50,7 +59,7 @@ pub(super) async fn infer(State(front): State<Arc<Front>>, target: Target, reque
         Ok(payload) => payload.respond(&parts.headers).await,
         Err(error) => error.into_response(),
     };
-    exchange.finish(&front, response)
+    exchange.finish(front, response)
 }
 
 fn encode(reply: &InferReply) -> Result<Encoded, Invalid> {
@@ -70,7 +79,7 @@ pub(super) fn long_in_json(outputs: &[NamedTensor]) -> bool {
 }
 
 fn header_length(headers: &HeaderMap) -> Result<Option<usize>, HttpError> {
-    let Some(value) = headers.get(HEADER_LENGTH) else { return Ok(None) };
+    let Some(value) = headers.get(&names::HEADER_LENGTH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     // `parse` would take a sign.
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -156,11 +165,11 @@ impl Exchange {
         let headers = response.headers_mut();
         if self.answered_by.is_some() {
             if let Ok(version) = HeaderValue::from_str(version) {
-                headers.insert(VERSION_HEADER, version);
+                headers.insert(&names::VERSION, version);
             }
-            headers.insert(VARIANT_HEADER, HeaderValue::from_static(variant));
+            headers.insert(&names::VARIANT, HeaderValue::from_static(variant));
         }
-        headers.insert(REQUEST_ID_HEADER, request_id);
+        headers.insert(&names::REQUEST_ID, request_id);
         response
     }
 }

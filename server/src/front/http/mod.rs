@@ -1,6 +1,9 @@
 //! The HTTP front end: Open Inference Protocol V2, V1, and the read-only extras that Triton's clients call.
 //!
 //! Owns paths, headers and bodies. Errors are JSON, `{"error": "…"}`, on every path.
+//!
+//! Inference calls go straight to their handler, as on the gRPC port; only the rest passes the router. It knows the
+//! paths of inference too, and takes those that are written in an unusual way.
 
 mod body;
 mod error;
@@ -13,18 +16,61 @@ mod v1;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use ::http::Request;
 use axum::Router;
+use axum::response::Response;
 use axum::routing::{get, post};
+use futures::future::BoxFuture;
+use tower::Service;
 
 use super::Front;
 use error::HttpError;
+use target::Target;
 
 pub(crate) use error::error_response;
 
+/// Every endpoint of the HTTP port, for [`Listener::serve`](super::listen::Listener::serve).
+#[derive(Clone)]
+pub struct HttpService {
+    front: Arc<Front>,
+    router: Router,
+}
+
 /// Every endpoint of the HTTP port.
-pub fn router(front: Arc<Front>) -> Router {
+#[must_use]
+pub fn service(front: Arc<Front>) -> HttpService {
+    HttpService { router: router(Arc::clone(&front)), front }
+}
+
+impl<B> Service<Request<B>> for HttpService
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match Target::of_infer(request.method(), request.uri().path()) {
+            Some(target) => {
+                let front = Arc::clone(&self.front);
+                Box::pin(async move { Ok(infer::answer(&front, target, request).await) })
+            }
+            None => Box::pin(self.router.call(request)),
+        }
+    }
+}
+
+fn router(front: Arc<Front>) -> Router {
     Router::new()
         .route("/v2", get(metadata::server))
         .route("/v2/health/live", get(metadata::live))
@@ -52,7 +98,7 @@ fn model_routes(prefix: &str) -> Router<Arc<Front>> {
     Router::new()
         .route(prefix, get(metadata::model))
         .route(&format!("{prefix}/ready"), get(metadata::model_ready))
-        .route(&format!("{prefix}/infer"), post(infer::infer))
+        .route(&format!("{prefix}/infer"), post(infer::routed))
         .route(&format!("{prefix}/config"), get(metadata::config))
         .route(&format!("{prefix}/stats"), get(metadata::statistics))
 }

@@ -10,7 +10,9 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TY
 use http::{HeaderMap, HeaderValue};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use models::oip::{Encoded, HEADER_LENGTH};
+use models::oip::Encoded;
+
+use crate::front::names;
 
 /// Smaller bodies are not worth compressing.
 const COMPRESS_FROM_BYTES: usize = 1024;
@@ -60,7 +62,7 @@ impl Payload {
         let content_type = if json_length.is_some() { "application/octet-stream" } else { "application/json" };
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Some(json_length) = json_length {
-            response.headers_mut().insert(HEADER_LENGTH, json_length.into());
+            response.headers_mut().insert(&names::HEADER_LENGTH, json_length.into());
         }
         response
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
 use http::request::Parts;
-use http::{Extensions, HeaderMap};
+use http::{Extensions, HeaderMap, Method};
 
 use super::HttpError;
 use crate::front::convert::{invalid, name};
-use crate::front::{TIMEOUT_HEADER, shown};
+use crate::front::{TIMEOUT_HEADER, names, shown};
 use crate::route::Variant;
 
 /// What a path names. Parts that a path lacks are empty.
@@ -47,6 +47,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
 }
 
 impl Target {
+    /// What an inference call names, where its path is written plainly: nothing percent-encoded, no empty part, and names
+    /// that may be. The router takes the others, and finds the words for what is wrong with them.
+    pub(super) fn of_infer(method: &Method, path: &str) -> Option<Self> {
+        let rest = path.strip_prefix("/v2/models/")?.strip_suffix("/infer")?;
+        let (model, version) = match rest.split_once('/') {
+            None => (rest, None),
+            Some((model, rest)) => (model, Some(rest.strip_prefix("versions/")?)),
+        };
+        let plain = |part: &str| !part.is_empty() && !part.contains(['%', '/']) && name("", part).is_ok();
+        (method == Method::POST && plain(model) && version.is_none_or(plain)).then(|| Self {
+            model: model.to_owned(),
+            version: version.map(str::to_owned),
+            ..Self::default()
+        })
+    }
+
     /// The last part of a V1 path: a model, version or label, with `:verb` behind it or not.
     fn call(&mut self, value: &str, path: &str) -> Result<(), HttpError> {
         let (value, verb) = value.split_once(':').map_or((value, None), |(value, verb)| (value, Some(verb)));
@@ -72,7 +88,7 @@ fn variant(label: &str) -> Result<Variant, HttpError> {
 
 /// The `x-sluice-timeout-ms` header; 0 is none.
 pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, HttpError> {
-    let Some(value) = headers.get(TIMEOUT_HEADER) else { return Ok(None) };
+    let Some(value) = headers.get(&names::TIMEOUT) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     let millis: u64 = text.parse().map_err(|_| {
         invalid(format!("header {TIMEOUT_HEADER} is '{}', not a whole number of milliseconds", shown(text)))
@@ -83,4 +99,32 @@ pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, HttpError
 /// Who asked, where the listener said.
 pub(super) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_paths_of_inference_need_no_router() {
+        let of = |path: &str| Target::of_infer(&Method::POST, path).map(|target| (target.model, target.version));
+        let (model, version) = ("m-1.x".to_owned(), "v2.3.1".to_owned());
+        assert_eq!(of("/v2/models/m-1.x/infer"), Some((model.clone(), None)));
+        assert_eq!(of("/v2/models/m-1.x/versions/v2.3.1/infer"), Some((model, Some(version))));
+        for other in [
+            "/v2/models//infer",
+            "/v2/models/infer",
+            "/v2/models/a%20b/infer",
+            "/v2/models/m/infer/",
+            "/v2/models/m/n/infer",
+            "/v2/models/m/versions/infer",
+            "/v2/models/m/versions//infer",
+            "/v2/models/m/versions/v/w/infer",
+            "/v2/models/m",
+            "/v1/models/m/infer",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
+        assert_eq!(Target::of_infer(&Method::GET, "/v2/models/m/infer"), None);
+    }
 }

@@ -14,7 +14,7 @@ use super::target::{self, Target};
 use super::{HttpError, body};
 use crate::catalog::VersionView;
 use crate::front::convert::v1;
-use crate::front::{Front, VARIANT_HEADER};
+use crate::front::{Front, names};
 use crate::infer::{Form, InferError, InferRequest};
 
 pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, request: Request) -> Response {
@@ -26,7 +26,7 @@ pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, req
     }
     let mut exchange = Exchange::new(&target.model, &parts);
     if let Some(label) = target.label {
-        parts.headers.insert(VARIANT_HEADER, HeaderValue::from_static(variant_name(label)));
+        parts.headers.insert(&names::VARIANT, HeaderValue::from_static(variant_name(label)));
     }
     let answer = async {
         let (body, _held) = body::read(&parts.headers, body, &front).await?;

@@ -42,7 +42,7 @@ impl Answer {
 }
 
 pub(super) async fn ask_at(front: Arc<Front>, request: Request<Body>) -> Answer {
-    let response = super::router(front).oneshot(request).await.unwrap();
+    let response = super::service(front).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Answer { status: parts.status, headers: parts.headers, body }
