@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Limits, shown};
+use super::{Limits, Shown, shown};
 use crate::tensor::{Datatype, NamedTensor, Tensor};
 
 /// Bytes of the longest name of a tensor, a model or a version; the longest that can exist is shorter.
@@ -34,7 +34,7 @@ impl Header {
             let known = Datatype::ALL.map(Datatype::name).join(", ");
             return Err(format!("{what} '{name}': datatype '{}' is not one of {known}", shown(datatype)));
         };
-        rank_within(what, &name, shape.len(), limits)?;
+        rank_within(what, name, shape.len(), limits)?;
         let dims = shape.iter().enumerate().map(|(axis, dim)| {
             usize::try_from(*dim).map_err(|_| format!("{what} '{name}': dimension {axis} of its shape is {dim}"))
         });
@@ -60,7 +60,7 @@ impl Header {
 }
 
 /// Refuses more dimensions than `limits` has; `name` as an error may repeat it.
-pub(super) fn rank_within(what: &str, name: &str, rank: usize, limits: Limits) -> Result<(), String> {
+pub(super) fn rank_within(what: &str, name: Shown<'_>, rank: usize, limits: Limits) -> Result<(), String> {
     if rank <= limits.rank {
         return Ok(());
     }

@@ -1,5 +1,7 @@
 //! What is wrong with a request, gathered so that its sender sees all of it at once.
 
+use std::fmt;
+
 use super::Limits;
 
 /// Characters of the sender's text that an error repeats.
@@ -48,14 +50,25 @@ impl Problems {
     }
 }
 
-/// Text of the sender as an error may repeat it: escaped, and cut at 64 characters.
+/// Text of the sender as an error may repeat it: escaped, and cut at 64 characters. Escaping is for those who read it:
+/// where nothing is wrong with a request it costs nothing.
 #[must_use]
-pub fn shown(text: &str) -> String {
-    let mut kept: String = text.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN_MAX).is_some() {
-        kept.push('…');
+pub const fn shown(text: &str) -> Shown<'_> {
+    Shown(text)
+}
+
+/// See [`shown`].
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut chars = self.0.chars();
+        for char in chars.by_ref().take(SHOWN_MAX) {
+            write!(f, "{}", char.escape_debug())?;
+        }
+        if chars.next().is_some() { f.write_str("…") } else { Ok(()) }
     }
-    kept
 }
 
 /// Refuses more tensors than `limits` has; `what` is `inputs` or `outputs`.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::header::rank_within;
 use super::wire::Shape;
-use super::{HEADER_LENGTH, Header, Limits, NO_SHARED_MEMORY, json, shown};
+use super::{HEADER_LENGTH, Header, Limits, NO_SHARED_MEMORY, Shown, json, shown};
 use crate::tensor::NamedTensor;
 
 /// A tensor as it came, not yet checked.
@@ -59,14 +59,14 @@ impl TensorJson<'_> {
             return Err(format!("input '{name}': {NO_SHARED_MEMORY}"));
         }
         // Taken first, so that one bad header does not shift the bytes of the inputs after it.
-        let raw = self.parameters.binary_data_size.map(|size| binary.take(size, &name)).transpose()?;
+        let raw = self.parameters.binary_data_size.map(|size| binary.take(size, name)).transpose()?;
         self.with_bytes("input", raw, limits)
     }
 
     fn with_bytes(&self, what: &'static str, raw: Option<Bytes>, limits: Limits) -> Result<NamedTensor, String> {
         let name = shown(&self.name);
         let Some(shape) = &self.shape else { return Err(format!("{what} '{name}' has no shape")) };
-        rank_within(what, &name, shape.rank, limits)?;
+        rank_within(what, name, shape.rank, limits)?;
         let header = Header::new(what, &self.name, &self.datatype, &shape.dims, limits)?;
         match (raw, self.data) {
             (Some(raw), None) => header.raw(&self.name, raw),
@@ -89,7 +89,7 @@ pub(super) struct Binary {
 }
 
 impl Binary {
-    fn take(&mut self, size: u64, name: &str) -> Result<Bytes, String> {
+    fn take(&mut self, size: u64, name: Shown<'_>) -> Result<Bytes, String> {
         if !self.announced {
             return Err(format!("input '{name}' has binary_data_size, but the header {HEADER_LENGTH} is missing"));
         }

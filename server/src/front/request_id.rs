@@ -1,6 +1,10 @@
 //! The id a request has in every log: the caller's where it is sane, else one of ours.
 
+use std::cell::RefCell;
+
 use ::http::{HeaderMap, HeaderValue};
+use rand::SeedableRng as _;
+use rand::rngs::SmallRng;
 
 use super::names;
 
@@ -17,10 +21,15 @@ pub(crate) fn adopted(id: &str) -> Option<HeaderValue> {
     if sane(id.as_bytes()) { HeaderValue::from_str(id).ok() } else { None }
 }
 
+thread_local! {
+    /// Ids have to differ, and nothing depends on their being hard to guess.
+    static RNG: RefCell<SmallRng> = RefCell::new(SmallRng::from_os_rng());
+}
+
 /// A new id: 128 random bits, as a version 4 UUID.
 pub(crate) fn made() -> HeaderValue {
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    uuid::Builder::from_random_bytes(rand::random()).into_uuid().hyphenated().encode_lower(&mut text);
+    uuid::Builder::from_random_bytes(RNG.with_borrow_mut(rand::Rng::random)).into_uuid().hyphenated().encode_lower(&mut text);
     HeaderValue::from_bytes(&text).expect("a UUID is visible ASCII")
 }
 

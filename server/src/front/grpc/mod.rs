@@ -15,6 +15,7 @@ mod stream;
 mod tests;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -30,6 +31,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::Service;
 
 use super::Front;
+use super::listen::{PerPeer, WithPeer};
 use super::status::PUSHBACK;
 use health::Health;
 use proto::grpc_inference_service_server::GrpcInferenceServiceServer;
@@ -83,6 +85,14 @@ pub fn service(front: Arc<Front>) -> GrpcService {
         .add_service(reflection().build_v1alpha().expect(valid))
         .prepare();
     GrpcService { inference, others, message_bytes }
+}
+
+impl PerPeer for GrpcService {
+    type Service = WithPeer<Self>;
+
+    fn for_peer(&self, peer: SocketAddr) -> WithPeer<Self> {
+        WithPeer { service: self.clone(), peer }
+    }
 }
 
 impl<B> Service<Request<B>> for GrpcService

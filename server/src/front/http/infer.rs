@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use models::NamedTensor;
 use models::oip::{self, BinaryOutputs, Encoded, HEADER_LENGTH, Invalid};
@@ -23,16 +22,22 @@ use crate::route::Variant;
 
 /// [`answer`] for the router.
 pub(super) async fn routed(State(front): State<Arc<Front>>, target: Target, request: Request) -> Response {
-    answer(&front, target, request).await
+    let peer = target::peer(request.extensions());
+    answer(&front, target, peer, request).await
 }
 
 /// Answers one inference call.
-pub(super) async fn answer<B>(front: &Front, target: Target, request: http::Request<B>) -> Response
+pub(super) async fn answer<B>(
+    front: &Front,
+    target: Target,
+    peer: Option<SocketAddr>,
+    request: http::Request<B>,
+) -> Response
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
     let (parts, body) = request.into_parts();
-    let mut exchange = Exchange::new(&target.model, &parts);
+    let mut exchange = Exchange::new(&target.model, peer, &parts.headers);
     let answer = async {
         let (body, _held) = body::read(&parts.headers, body, front).await?;
         exchange.request_bytes = body.len();
@@ -102,12 +107,12 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(model: &str, parts: &Parts) -> Self {
+    pub(super) fn new(model: &str, peer: Option<SocketAddr>, headers: &HeaderMap) -> Self {
         Self {
             started: Instant::now(),
             model: model.to_owned(),
-            request_id: request_id::kept(&parts.headers),
-            peer: target::peer(&parts.extensions),
+            request_id: request_id::kept(headers),
+            peer,
             answered_by: None,
             queued_and_compute: None,
             request_bytes: 0,

@@ -17,17 +17,20 @@ mod v1;
 mod tests;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ::http::Request;
 use axum::Router;
+use axum::extract::ConnectInfo;
 use axum::response::Response;
 use axum::routing::{get, post};
 use futures::future::BoxFuture;
 use tower::Service;
 
 use super::Front;
+use super::listen::PerPeer;
 use error::HttpError;
 use target::Target;
 
@@ -38,12 +41,21 @@ pub(crate) use error::error_response;
 pub struct HttpService {
     front: Arc<Front>,
     router: Router,
+    peer: Option<SocketAddr>,
+}
+
+impl PerPeer for HttpService {
+    type Service = Self;
+
+    fn for_peer(&self, peer: SocketAddr) -> Self {
+        Self { peer: Some(peer), ..self.clone() }
+    }
 }
 
 /// Every endpoint of the HTTP port.
 #[must_use]
 pub fn service(front: Arc<Front>) -> HttpService {
-    HttpService { router: router(Arc::clone(&front)), front }
+    HttpService { router: router(Arc::clone(&front)), front, peer: None }
 }
 
 impl<B> Service<Request<B>> for HttpService
@@ -59,14 +71,15 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        match Target::of_infer(request.method(), request.uri().path()) {
-            Some(target) => {
-                let front = Arc::clone(&self.front);
-                Box::pin(async move { Ok(infer::answer(&front, target, request).await) })
-            }
-            None => Box::pin(self.router.call(request)),
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if let Some(target) = Target::of_infer(request.method(), request.uri().path()) {
+            let (front, peer) = (Arc::clone(&self.front), self.peer);
+            return Box::pin(async move { Ok(infer::answer(&front, target, peer, request).await) });
         }
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
+        Box::pin(self.router.call(request))
     }
 }
 

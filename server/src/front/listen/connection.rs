@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, Version};
@@ -102,8 +101,7 @@ impl Connections {
             state.closing.store(true, Ordering::Relaxed);
         }
         let seen = Arc::clone(&state);
-        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let http2 = request.version() == Version::HTTP_2;
             seen.http2.store(http2, Ordering::Relaxed);
             // Clones share state: an `Arc` or two. Readiness needs no wait: no service here limits itself by it.

@@ -17,8 +17,10 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use http::{Request, Response};
@@ -89,6 +91,50 @@ impl ListenOptions {
     }
 }
 
+/// What serves a port, once it is known who is at the other end of a connection.
+pub trait PerPeer {
+    /// Serves the requests of one connection.
+    type Service;
+
+    /// The service of a connection with `peer`.
+    fn for_peer(&self, peer: SocketAddr) -> Self::Service;
+}
+
+impl PerPeer for axum::Router {
+    type Service = WithPeer<Self>;
+
+    fn for_peer(&self, peer: SocketAddr) -> WithPeer<Self> {
+        WithPeer { service: self.clone(), peer }
+    }
+}
+
+/// A service that finds its peer in each request's extensions, as `axum::extract::ConnectInfo<SocketAddr>`.
+#[derive(Debug, Clone)]
+pub struct WithPeer<S> {
+    /// The service.
+    pub service: S,
+    /// Who asks.
+    pub peer: SocketAddr,
+}
+
+impl<S, B> Service<Request<B>> for WithPeer<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        self.service.call(request)
+    }
+}
+
 /// How a port ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
@@ -119,12 +165,12 @@ impl Listener {
     }
 
     /// Serves until `shutdown`; then stops accepting, asks every connection to end, and waits for them until the
-    /// drain deadline. The service is cloned for each request, and finds the peer in the request's extensions as
-    /// `axum::extract::ConnectInfo<SocketAddr>`.
-    pub async fn serve<S, B>(self, service: S, shutdown: CancellationToken) -> Drained
+    /// drain deadline. The service is cloned for each request.
+    pub async fn serve<P, B>(self, service: P, shutdown: CancellationToken) -> Drained
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
-        S::Future: Send + 'static,
+        P: PerPeer + Clone + Send + Sync + 'static,
+        P::Service: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        <P::Service as Service<Request<Incoming>>>::Future: Send + 'static,
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -134,7 +180,7 @@ impl Listener {
         let connections = Arc::new(Connections::new(&options, shutdown.clone(), cut.clone()));
         let tasks = TaskTracker::new();
         let start = |(stream, peer, permit)| {
-            let (connections, service) = (Arc::clone(&connections), service.clone());
+            let (connections, service) = (Arc::clone(&connections), service.for_peer(peer));
             tasks.spawn(async move {
                 // TLS will be accepted here, on the connection's own task, so that a slow handshake holds up nobody.
                 connections.run(stream, peer, service).await;
