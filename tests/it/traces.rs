@@ -3,6 +3,8 @@
 //! The tracer is one for the whole process, so the server runs in a child process: this test binary again, with one test
 //! picked by name.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world fails there")]
+
 use std::process::Stdio;
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};

@@ -29,7 +29,10 @@ thread_local! {
 /// A new id: 128 random bits, as a version 4 UUID.
 pub(crate) fn made() -> HeaderValue {
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    uuid::Builder::from_random_bytes(RNG.with_borrow_mut(rand::Rng::random)).into_uuid().hyphenated().encode_lower(&mut text);
+    uuid::Builder::from_random_bytes(RNG.with_borrow_mut(rand::Rng::random))
+        .into_uuid()
+        .hyphenated()
+        .encode_lower(&mut text);
     HeaderValue::from_bytes(&text).expect("a UUID is visible ASCII")
 }
 
