@@ -5,10 +5,13 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use config::StorageUri;
 use serde_json::Value;
+use server::store::{Environment, Progress, PushOptions, push};
 use tempfile::TempDir;
 use tests::kubelet::{Kubelet, LinkOrder};
 use tests::zoo;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::process::Process;
@@ -27,6 +30,15 @@ pub(crate) struct World {
 pub(crate) fn client() -> &'static reqwest::Client {
     static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
     CLIENT.get_or_init(reqwest::Client::new)
+}
+
+/// Signs the files of `source` as the committed artifacts are signed, into the folder `artifact`.
+pub(crate) async fn sign(source: &Path, artifact: &Path) -> anyhow::Result<()> {
+    let url = StorageUri::new(&format!("file://{}", artifact.display()))?;
+    let (progress, _) = watch::channel(Progress::default());
+    let key = Some(zoo::folder().join("keys/zoo.demo-key.pem"));
+    push(PushOptions { dir: source.to_owned(), url, key, environment: Environment::from_process(), progress }).await?;
+    Ok(())
 }
 
 /// Where a started server listens.
@@ -120,7 +132,7 @@ impl World {
             ("--http", "127.0.0.1:0".to_owned()),
             ("--grpc", "127.0.0.1:0".to_owned()),
             ("--admin", "127.0.0.1:0".to_owned()),
-            ("--log", "warn".to_owned()),
+            ("--log", "error".to_owned()),
         ] {
             arguments.extend([flag.to_owned(), value]);
         }

@@ -4,11 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use config::StorageUri;
 use prost::Message;
-use server::store::{Environment, Progress, PushOptions, push};
-use tests::zoo;
-use tokio::sync::watch;
+
+use crate::world::sign;
 
 /// The messages of ONNX that a dense network needs, with the published field numbers.
 mod onnx {
@@ -131,14 +129,6 @@ pub(super) async fn artifacts(folder: &Path, megabytes: usize) -> anyhow::Result
         made.push(artifact);
     }
     made.try_into().ok().context("two artifacts were made")
-}
-
-async fn sign(source: &Path, artifact: &Path) -> anyhow::Result<()> {
-    let url = StorageUri::new(&format!("file://{}", artifact.display()))?;
-    let (progress, _) = watch::channel(Progress::default());
-    let key = Some(zoo::folder().join("keys/zoo.demo-key.pem"));
-    push(PushOptions { dir: source.to_owned(), url, key, environment: Environment::from_process(), progress }).await?;
-    Ok(())
 }
 
 /// `features` → dense → dense → dense → sigmoid → `probability`.
