@@ -11,8 +11,10 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +51,32 @@ def check(client: str) -> Callable[[Check], Check]:
 def register(name: str, function: Check) -> None:
     """Registers one of a family of checks."""
     CHECKS[name] = function
+
+
+class Cases:
+    """What any client of one protocol must get right, each a function of a connected client.
+
+    Each is a check of the script that holds them, and the scripts of other clients of that protocol run them too.
+    """
+
+    def __init__(self, client: str, connect: Callable[[Server], AbstractContextManager[Any]]) -> None:
+        self._client, self._connect = client, connect
+        self.runs: dict[str, Callable[[Any], None]] = {}
+
+    def add(self, name: str, run: Callable[[Any], None]) -> None:
+        """Adds one of a family of cases."""
+
+        def here(server: Server) -> None:
+            with self._connect(server) as client:
+                run(client)
+
+        self.runs[name] = run
+        register(f"{self._client}.{name}", here)
+
+    def __call__(self, run: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Adds a function as a case."""
+        self.add(run.__name__, run)
+        return run
 
 
 def main(client: str) -> None:

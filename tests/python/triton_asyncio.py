@@ -53,10 +53,10 @@ def waited(run: Callable[[Blocking], None], connect: Callable[[Server], object])
     return check_case
 
 
-for _name, _run in triton_http.CASES.items():
+for _name, _run in triton_http.case.runs.items():
     _http = waited(_run, lambda server: http_aio.InferenceServerClient(server.http, conn_timeout=checks.SECONDS))
     register(f"{CLIENT}.http_{_name}", _http)
-for _name, _run in triton_grpc.CASES.items():
+for _name, _run in triton_grpc.case.runs.items():
     _grpc = waited(_run, lambda server: grpc_aio.InferenceServerClient(server.grpc))
     register(f"{CLIENT}.grpc_{_name}", _grpc)
 

@@ -13,7 +13,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 import checks
-from checks import FILMS, FRAUD, Server, check, equal, expect, mentions, register, same
+from checks import FILMS, FRAUD, Cases, Server, check, equal, expect, mentions, register, same
 
 CLIENT = "triton_grpc"
 
@@ -40,25 +40,7 @@ def tensor(name: str, value: np.ndarray, datatype: str | None = None) -> triton.
 
 
 Case = Callable[[triton.InferenceServerClient], None]
-CASES: dict[str, Case] = {}
-"""What any client of this protocol must get right: `triton_asyncio` runs them too."""
-
-
-def add(name: str, run: Case) -> None:
-    """Adds one of a family of cases, and the check that it is of this client."""
-
-    def here(server: Server) -> None:
-        with connect(server) as client:
-            run(client)
-
-    CASES[name] = run
-    register(f"{CLIENT}.{name}", here)
-
-
-def case(run: Case) -> Case:
-    """Adds a function as a case."""
-    add(run.__name__, run)
-    return run
+case = Cases(CLIENT, connect)
 
 
 def raw(datatype: str, value: np.ndarray) -> Case:
@@ -90,10 +72,10 @@ def typed(datatype: str) -> checks.Check:
 
 
 for _datatype in checks.DATATYPES:
-    add(f"raw_{_datatype}", raw(_datatype, checks.values(_datatype)))
+    case.add(f"raw_{_datatype}", raw(_datatype, checks.values(_datatype)))
     if _datatype in TYPED:
         register(f"{CLIENT}.typed_{_datatype}", typed(_datatype))
-add("raw_BYTES_not_utf8", raw("BYTES", checks.BINARY))
+case.add("raw_BYTES_not_utf8", raw("BYTES", checks.BINARY))
 
 
 @case

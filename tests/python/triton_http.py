@@ -12,7 +12,7 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 import checks
-from checks import FILMS, FRAUD, Server, check, equal, expect, mentions, register, same
+from checks import FILMS, FRAUD, Cases, Server, check, equal, expect, mentions, same
 
 CLIENT = "triton_http"
 
@@ -33,25 +33,7 @@ def tensor(name: str, value: np.ndarray, datatype: str | None = None, binary: bo
 
 
 Case = Callable[[triton.InferenceServerClient], None]
-CASES: dict[str, Case] = {}
-"""What any client of this protocol must get right: `triton_asyncio` runs them too."""
-
-
-def add(name: str, run: Case) -> None:
-    """Adds one of a family of cases, and the check that it is of this client."""
-
-    def here(server: Server) -> None:
-        with connect(server) as client:
-            run(client)
-
-    CASES[name] = run
-    register(f"{CLIENT}.{name}", here)
-
-
-def case(run: Case) -> Case:
-    """Adds a function as a case."""
-    add(run.__name__, run)
-    return run
+case = Cases(CLIENT, connect)
 
 
 def round_trip(datatype: str, value: np.ndarray, binary: bool) -> Case:
@@ -67,10 +49,10 @@ def round_trip(datatype: str, value: np.ndarray, binary: bool) -> Case:
 
 
 for _datatype in checks.DATATYPES:
-    add(f"binary_{_datatype}", round_trip(_datatype, checks.values(_datatype), binary=True))
+    case.add(f"binary_{_datatype}", round_trip(_datatype, checks.values(_datatype), binary=True))
     if _datatype not in checks.WITHOUT_JSON_FORM:
-        add(f"json_{_datatype}", round_trip(_datatype, checks.values(_datatype), binary=False))
-add("binary_BYTES_not_utf8", round_trip("BYTES", checks.BINARY, binary=True))
+        case.add(f"json_{_datatype}", round_trip(_datatype, checks.values(_datatype), binary=False))
+case.add("binary_BYTES_not_utf8", round_trip("BYTES", checks.BINARY, binary=True))
 
 
 @case

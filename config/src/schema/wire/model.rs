@@ -126,7 +126,7 @@ struct Signing {
     signature_path: String,
     /// Where the public key is; policy `enforce` needs it.
     public_key_ref: Option<PublicKeyRef>,
-    /// Allow files in the artifact that the signature does not list.
+    /// Take an artifact though it holds files that the signature does not list. Under `enforce` such files are not loaded.
     #[schemars(default)]
     ignore_unsigned_files: bool,
 }
