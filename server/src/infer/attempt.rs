@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::OnFailure;
 use models::NamedTensor;
 use tokio::time::Instant;
 
@@ -14,7 +15,7 @@ use crate::device::ExecuteError;
 use crate::rollout::Resident;
 use crate::rollout::analysis::Outcome;
 use crate::route::{ModelRoutes, Variant};
-use crate::version::SubmitError;
+use crate::version::{LiveVersion, SubmitError};
 
 /// What the caller sent, before any version has looked at it.
 pub(super) struct Asked<'a> {
@@ -42,11 +43,46 @@ impl Tried {
     }
 
     /// Only requests that the split sent are a fair sample.
-    fn record(&self, pick: &Pick) {
-        if let Some(outcome) = self.outcome
+    fn record(&self, pick: &Pick, on_failure: OnFailure) {
+        let outcome = match self.outcome {
+            // Where stable is asked in a canary's place, NaN is what a canary returns and stable does not: stable, which
+            // is asked by nobody's place, has none, and an answer that a caller got is an answer.
+            Some(Outcome::NonFinite)
+                if pick.variant == Variant::Stable && on_failure == OnFailure::Stable && self.result.is_ok() =>
+            {
+                Some(Outcome::Success)
+            }
+            outcome => outcome,
+        };
+        if let Some(outcome) = outcome
             && pick.by_split
         {
             pick.live.evidence().record(outcome, self.latency);
+        }
+    }
+}
+
+/// A canary's failure until stable's answer to the same request shows whose it is. Dropped before, its caller has left
+/// without an answer: a canary that fails slowly is judged by that.
+struct Unproven<'a> {
+    canary: &'a LiveVersion,
+    failure: Option<Outcome>,
+    arrived: Instant,
+}
+
+impl Unproven<'_> {
+    fn settle(mut self, held: Option<(Outcome, Duration)>) {
+        self.failure = None;
+        if let Some((outcome, latency)) = held {
+            self.canary.evidence().record(outcome, latency);
+        }
+    }
+}
+
+impl Drop for Unproven<'_> {
+    fn drop(&mut self) {
+        if self.failure.is_some() {
+            self.canary.evidence().record(Outcome::Deadline, self.arrived.elapsed());
         }
     }
 }
@@ -57,23 +93,24 @@ impl Tried {
 /// fail is the request's doing, and one caller with such a request must not end every trial.
 pub(super) async fn answer(routes: &ModelRoutes, pick: Pick, asked: Asked<'_>) -> Result<(Pick, Answer), InferError> {
     let Some(stable) = fallback(routes, &pick) else {
-        let tried = attempt(&pick, asked).await;
-        tried.record(&pick);
+        let tried = attempt(&pick, asked, Peer::None).await;
+        tried.record(&pick, routes.on_failure);
         return tried.result.map(|answer| (pick, answer));
     };
     let again = Asked { inputs: asked.inputs.clone(), ..asked };
-    let tried = attempt(&pick, asked).await;
+    let tried = attempt(&pick, asked, Peer::Stable).await;
     let error = match tried.result {
         Ok(_) | Err(InferError::DeadlineExceeded) => {
-            tried.record(&pick);
+            tried.record(&pick, routes.on_failure);
             return tried.result.map(|answer| (pick, answer));
         }
         Err(error) => error,
     };
-    let instead = attempt(&stable, Asked { arrived: Instant::now(), ..again }).await;
-    if let Some(outcome) = held_against(&error, tried.outcome, &instead) {
-        pick.live.evidence().record(outcome, tried.latency);
-    }
+    let unproven = Unproven { canary: &pick.live, failure: tried.outcome, arrived: again.arrived };
+    let instead = attempt(&stable, Asked { arrived: Instant::now(), ..again }, Peer::None).await;
+    let held = held_against(&error, tried.outcome, &instead);
+    let latency = if held == Some(Outcome::Deadline) { unproven.arrived.elapsed() } else { tried.latency };
+    unproven.settle(held.map(|outcome| (outcome, latency)));
     match instead.result {
         Ok(answer) => Ok((stable, answer)),
         Err(InferError::InvalidArgument(_)) => Err(error),
@@ -83,26 +120,38 @@ pub(super) async fn answer(routes: &ModelRoutes, pick: Pick, asked: Asked<'_>) -
 
 /// What the canary's failure with `error` says of it, now that stable was asked `instead`.
 fn held_against(error: &InferError, outcome: Option<Outcome>, instead: &Tried) -> Option<Outcome> {
-    match (&instead.result, instead.outcome) {
+    match (outcome, &instead.result, instead.outcome) {
+        // No request fills a queue; and a slow canary fills stable's too, with what it could not take.
+        (Some(Outcome::Overload), ..) => outcome,
         // It refuses what stable answers, so the caller was right and the canary is not.
-        (Ok(_), Some(Outcome::Success)) if matches!(error, InferError::InvalidArgument(_)) => Some(Outcome::ModelError),
-        (Ok(_), Some(Outcome::Success)) => outcome,
-        // Its failure left stable no time: as late as an answer of its own would have been. A canary that fails slowly
-        // is judged by that.
-        (Err(InferError::DeadlineExceeded), _) => outcome.map(|_| Outcome::Deadline),
+        (_, Ok(_), Some(Outcome::Success)) if matches!(error, InferError::InvalidArgument(_)) => {
+            Some(Outcome::ModelError)
+        }
+        (_, Ok(_), Some(Outcome::Success)) => outcome,
+        // Some models mean their NaN: it answers as stable does.
+        (Some(Outcome::NonFinite), Ok(_), Some(Outcome::NonFinite)) => Some(Outcome::Success),
+        // No time was left to tell whose failure it is: as late as an answer of its own would have been.
+        (Some(_), Err(InferError::DeadlineExceeded), _) => Some(Outcome::Deadline),
         _ => None,
     }
 }
 
 /// Stable in place of a failing canary. Its answer is not evidence for stable: only the canary's bad requests reach it.
 fn fallback(routes: &ModelRoutes, pick: &Pick) -> Option<Pick> {
-    let wanted = pick.by_split && pick.variant == Variant::Canary && routes.on_failure == config::OnFailure::Stable;
+    let wanted = pick.by_split && pick.variant == Variant::Canary && routes.on_failure == OnFailure::Stable;
     let stable = wanted.then_some(routes.stable.as_ref()).flatten()?;
     Some(Pick { live: Arc::clone(stable), variant: Variant::Stable, by_split: false })
 }
 
+/// Who else will be asked the same request where a canary fails it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Peer {
+    Stable,
+    None,
+}
+
 /// One try on one version, recorded in its metrics.
-async fn attempt(pick: &Pick, asked: Asked<'_>) -> Tried {
+async fn attempt(pick: &Pick, asked: Asked<'_>, peer: Peer) -> Tried {
     let (inputs, rows, wanted) = match Checked::new(&pick.live, asked.inputs, asked.outputs) {
         Ok(checked) => checked.into_parts(),
         Err(error) => return Tried::untouched(error),
@@ -110,8 +159,9 @@ async fn attempt(pick: &Pick, asked: Asked<'_>) -> Tried {
     if Instant::now() >= asked.deadline {
         return Tried::untouched(InferError::DeadlineExceeded);
     }
-    // Kept for one question, and only where it matters: whether a NaN came in before it came out.
-    let given = if pick.variant == Variant::Canary { inputs.clone() } else { Vec::new() };
+    // Kept for one question, and only where nobody else answers it: whether a NaN came in before it came out.
+    let alone = pick.variant == Variant::Canary && peer == Peer::None;
+    let given = if alone { inputs.clone() } else { Vec::new() };
     let cancelled = pick.live.metrics().count_cancel_on_drop(pick.variant, asked.arrived);
     let result = pick.live.submit(inputs, rows, asked.deadline).await;
     cancelled.disarm();
@@ -135,7 +185,8 @@ fn non_finite(tensors: &[NamedTensor]) -> bool {
 }
 
 /// What an attempt says about the version (`None`: nothing, it was not at fault) and to the caller. `given_non_finite`
-/// tells whether the caller's own inputs held NaN or Inf; `select` leaves the wanted outputs.
+/// tells whether the caller's own inputs held NaN or Inf, where that excuses a canary: where stable can be asked, its
+/// answer tells better. `select` leaves the wanted outputs.
 fn verdict(
     variant: Variant,
     result: Result<Answer, SubmitError>,
@@ -196,11 +247,19 @@ mod tests {
         let invalid = || InferError::InvalidArgument("x".to_owned());
         let overloaded = || InferError::Overloaded { retry_after: RETRY_AFTER };
         let (fine, nan) = (Some(Outcome::Success), Some(Outcome::NonFinite));
+        let (full, failed) = (Some(Outcome::Overload), Some(Outcome::ModelError));
+        let broken = || InferError::Model { reason: "x" };
         let table = [
             (InferError::NonFinite, nan, tried(Ok(()), fine), nan),
-            (InferError::NonFinite, nan, tried(Ok(()), nan), None),
-            (overloaded(), Some(Outcome::Overload), tried(Ok(()), fine), Some(Outcome::Overload)),
-            (overloaded(), Some(Outcome::Overload), tried(Err(overloaded()), Some(Outcome::Overload)), None),
+            // The model means its NaN, or the caller's numbers do.
+            (InferError::NonFinite, nan, tried(Ok(()), nan), fine),
+            (InferError::NonFinite, nan, tried(Err(InferError::NonFinite), nan), None),
+            (broken(), failed, tried(Ok(()), fine), failed),
+            (broken(), failed, tried(Ok(()), nan), None),
+            (broken(), failed, tried(Err(broken()), failed), None),
+            (overloaded(), full, tried(Ok(()), fine), full),
+            (overloaded(), full, tried(Err(overloaded()), full), full),
+            (overloaded(), full, tried(Err(InferError::DeadlineExceeded), None), full),
             (invalid(), None, tried(Ok(()), fine), Some(Outcome::ModelError)),
             (invalid(), None, tried(Err(invalid()), None), None),
             // Stable had no time left: that is the canary's doing.

@@ -150,11 +150,34 @@ async fn a_canary_that_refuses_what_stable_takes_is_blamed_and_the_caller_is_not
 }
 
 #[tokio::test]
-async fn nan_that_came_in_is_not_held_against_the_canary() {
+async fn nan_that_comes_out_of_stable_too_is_not_held_against_the_canary() {
     let rig = rig(GOOD, serving(), serving()).await;
     let (version, values) = ask(&rig, request(&[f32::NAN], &[2.0]), &HeaderMap::new()).await;
-    assert!(version == "v2" && values[0].is_nan());
-    assert_eq!(rig.canary.evidence().counts().total(), 0);
+    assert!(version == "v1" && values[0].is_nan());
+    let canary = rig.canary.evidence().counts();
+    assert_eq!((canary.of(Outcome::Success), canary.total()), (1, 1), "a model that means its NaN can finish a trial");
+}
+
+#[tokio::test]
+async fn a_canary_that_lost_what_stable_does_with_nan_is_judged_by_it() {
+    // NaN means that `a` is missing: stable goes without it.
+    let model = |node| (onnx::model(&["a", "b"], &[node], &["difference"]), serving());
+    let rig = rig_of(model(("Sub", ["b", "b"], "difference")), model(GOOD)).await;
+    let answer = ask(&rig, request(&[f32::NAN], &[2.0]), &HeaderMap::new()).await;
+    assert_eq!(answer, ("v1".to_owned(), vec![0.0]));
+    assert_eq!(rig.canary.evidence().counts().of(Outcome::NonFinite), 1);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_while_stable_is_asked_still_saw_the_canary_fail() {
+    // Stable waits for company, so it has not answered yet.
+    let patient = Serving { max_batch_size: 2, queue_delay_max: Duration::from_secs(3600), ..serving() };
+    let rig = rig(INF, patient, serving()).await;
+    let headers = HeaderMap::new();
+    let asked = rig.inference.infer(request(&[5.0], &[2.0]), &headers, "id");
+    let gone = futures::FutureExt::now_or_never(asked);
+    assert!(gone.is_none());
+    assert_eq!(rig.canary.evidence().counts().of(Outcome::Deadline), 1);
 }
 
 /// Finite numbers whose difference is not: any version must fail them.
@@ -166,9 +189,10 @@ async fn what_stable_fails_too_is_no_evidence_against_the_canary() {
     let [a, b] = OVERFLOWING;
     let answer = ask(&rig, request(&[a], &[b]), &HeaderMap::new()).await;
     assert_eq!(answer, ("v1".to_owned(), vec![f64::INFINITY]));
-    assert_eq!(rig.canary.evidence().counts().total(), 0, "one caller cannot end a trial");
+    let canary = rig.canary.evidence().counts();
+    assert_eq!((canary.of(Outcome::Success), canary.total()), (1, 1), "one caller cannot end a trial");
     assert_eq!(ask(&rig, request(&[5.0], &[2.0]), &HeaderMap::new()).await.0, "v2");
-    assert_eq!(rig.canary.evidence().counts().of(Outcome::Success), 1);
+    assert_eq!(rig.canary.evidence().counts().of(Outcome::Success), 2);
 }
 
 #[tokio::test]
