@@ -15,13 +15,13 @@ pub(crate) fn trial(signature: &mut Signature, plan: &Plan) -> Result<Profile, L
     settle_inputs(signature, plan)?;
     let failed = |source| LoadError::Trial { rows: 1, source };
     let one = samples(signature, 1, 1, Pattern::Plain)?;
-    let answers = plan.run(one.clone()).map_err(failed)?;
+    let answers = plan.run_samples(one.clone()).map_err(failed)?;
     // MLmodel may have fixed what the graph leaves free.
     let free = signature.inputs.iter().all(|spec| spec.shape.first() == Some(&Dim::Any));
     let mut joined = None;
     if signature.batched && free {
         let mut second = samples(signature, 1, 1, Pattern::Varied)?;
-        if plan.run(second.clone()).is_err() {
+        if plan.run_samples(second.clone()).is_err() {
             second = samples(signature, 1, 1, Pattern::VariedFloats)?;
         }
         if rows_are_independent(plan, &one, &second) {
@@ -53,7 +53,7 @@ fn samples(signature: &Signature, rows: usize, size: usize, pattern: Pattern) ->
 fn settle_inputs(signature: &mut Signature, plan: &Plan) -> Result<(), LoadError> {
     let open = signature.inputs.iter().any(|spec| spec.shape.iter().skip(1).any(|dim| *dim == Dim::Any));
     let runs = |signature: &Signature, size: usize| -> Result<Result<(), RunError>, LoadError> {
-        Ok(plan.run(samples(signature, 1, size, Pattern::Plain)?).map(drop))
+        Ok(plan.run_samples(samples(signature, 1, size, Pattern::Plain)?).map(drop))
     };
     let Err(source) = runs(signature, 1)? else { return Ok(()) };
     if open {

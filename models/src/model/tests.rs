@@ -127,6 +127,25 @@ fn an_mlp_classifier_returns_labels_and_probabilities() {
 }
 
 #[test]
+fn a_classifier_without_an_answer_for_rows_of_ones_loads() {
+    // 0 / 0 where X is 1, as it is in samples.
+    let graph = TestGraph::new(17)
+        .input("X", DataType::Float, &[-1, 1])
+        .floats("one", &[], &[1.0])
+        .node("Sub", &["X", "one"], &["apart"], vec![])
+        .node("Div", &["apart", "apart"], &["same"], vec![])
+        .node("Concat", &["same", "X"], &["scores"], vec![("axis", Attr::I(1))])
+        .node("ArgMax", &["scores"], &["best"], vec![("axis", Attr::I(1)), ("keepdims", Attr::I(0))])
+        .output("best", DataType::Int64, &[-1]);
+    let model = loaded(&graph);
+    assert!(model.signature().batched);
+    let out = model.run(&[f32s("X", &[2, 1], &[2.0, 0.5])]).unwrap();
+    assert_eq!(out[0].tensor.to_f64().unwrap(), [1.0, 0.0]);
+    let error = model.run(&[f32s("X", &[1, 1], &[1.0])]).unwrap_err();
+    assert!(error.is_non_finite(), "{error}");
+}
+
+#[test]
 fn a_recommender_looks_up_rows_and_names_the_input_of_a_bad_id() {
     let graph = TestGraph::new(17)
         .input("user", DataType::Int64, &[-1, 1])

@@ -27,14 +27,19 @@ pub(crate) struct Plan {
 
 /// What is told about each step while a plan runs.
 pub(crate) trait Observer {
+    /// Whether what runs is made up.
+    const SAMPLES: bool;
+
     /// After a step: its operands, its output, and on demand the bytes of all values that are alive.
     fn step(&mut self, op: &Op, args: &[Option<&Value>], out: &Value, live_bytes: impl FnOnce() -> u64);
 }
 
 /// Tells nobody.
-struct Unobserved;
+struct Unobserved<const SAMPLES: bool>;
 
-impl Observer for Unobserved {
+impl<const SAMPLES: bool> Observer for Unobserved<SAMPLES> {
+    const SAMPLES: bool = SAMPLES;
+
     #[inline]
     fn step(&mut self, _: &Op, _: &[Option<&Value>], _: &Value, _: impl FnOnce() -> u64) {}
 }
@@ -107,14 +112,19 @@ impl Plan {
 
     /// Runs tensors, one for each input in the plan's order.
     pub(crate) fn run(&self, inputs: Vec<Tensor>) -> Result<Vec<(Arc<str>, Tensor)>, RunError> {
-        self.run_observed(inputs, &mut Unobserved)
+        self.run_observed(inputs, &mut Unobserved::<false>)
+    }
+
+    /// Runs made-up tensors: whether it can, and not what comes of them.
+    pub(crate) fn run_samples(&self, inputs: Vec<Tensor>) -> Result<Vec<(Arc<str>, Tensor)>, RunError> {
+        self.run_observed(inputs, &mut Unobserved::<true>)
     }
 
     /// Runs and tells about each step.
-    pub(crate) fn run_observed(
+    pub(crate) fn run_observed<O: Observer>(
         &self,
         inputs: Vec<Tensor>,
-        observer: &mut impl Observer,
+        observer: &mut O,
     ) -> Result<Vec<(Arc<str>, Tensor)>, RunError> {
         let mut values: Vec<Option<Value>> = vec![None; self.slots];
         for (input, tensor) in self.inputs.iter().zip(inputs) {
@@ -122,7 +132,8 @@ impl Plan {
         }
         for (step, last_reads) in self.steps.iter().zip(&self.last_reads) {
             let args: Vec<Option<&Value>> = step.args.iter().map(|arg| self.value(*arg, &values)).collect();
-            let out = step.op.run(&args, &self.device).map_err(|error| self.failed(step, error))?;
+            let run = if O::SAMPLES { Op::run_on_samples } else { Op::run };
+            let out = run(&step.op, &args, &self.device).map_err(|error| self.failed(step, error))?;
             observer.step(&step.op, &args, &out, || live_bytes(&values) + out.bytes());
             values[step.output] = Some(out);
             for slot in last_reads {

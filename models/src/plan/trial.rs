@@ -56,6 +56,8 @@ fn trace(plan: &Plan, inputs: &[Tensor]) -> Result<Trace, RunError> {
 }
 
 impl Observer for Trace {
+    const SAMPLES: bool = true;
+
     fn step(&mut self, op: &Op, args: &[Option<&Value>], out: &Value, live_bytes: impl FnOnce() -> u64) {
         self.peak_bytes = self.peak_bytes.max(live_bytes());
         self.flops = self.flops.saturating_add(op.flops(args, out));
@@ -70,7 +72,9 @@ pub(crate) fn rows_are_independent(plan: &Plan, first: &[Tensor], second: &[Tens
     let joined: Result<Vec<Tensor>, _> =
         first.iter().zip(second).map(|(a, b)| Tensor::concat(&[a.clone(), b.clone()])).collect();
     let Ok(joined) = joined else { return false };
-    let (Ok(a), Ok(b), Ok(both)) = (plan.run(first.to_vec()), plan.run(second.to_vec()), plan.run(joined)) else {
+    let (Ok(a), Ok(b), Ok(both)) =
+        (plan.run_samples(first.to_vec()), plan.run_samples(second.to_vec()), plan.run_samples(joined))
+    else {
         return false;
     };
     both.iter().zip(a.iter().zip(&b)).all(|((_, both), ((_, a), (_, b)))| {

@@ -226,10 +226,11 @@ fn load_blocking(
     Ok(Loaded { executable, files })
 }
 
-/// Room can be made for a version beside others, and not for one that is larger than the device.
+/// Room can be made for a version beside others, and not for one that is larger than the device. That says nothing of
+/// its bytes: a smaller `maxBatchSize` or a larger device takes them.
 fn not_admitted(error: OutOfMemory) -> StageError {
-    let never = error.needed_bytes > error.limit_bytes;
-    StageError { no_room: !never, ..failed("admit", error.to_string(), never) }
+    let larger = error.needed_bytes > error.limit_bytes;
+    StageError { no_room: !larger, ..failed("admit", error.to_string(), false) }
 }
 
 fn failed(phase: &'static str, reason: String, permanent: bool) -> StageError {

@@ -54,12 +54,19 @@ fn carry_nan(x: &Tensor, axis: usize, extremes: Tensor) -> Result<Tensor, OpErro
 /// so a NaN is an error here, of a kind of its own: the gate, the trial and the caller get to know of it.
 pub(crate) fn argmax(x: &Value, axis: i64, keep: bool) -> Result<Value, OpError> {
     let tensor = x.tensor("argmax")?;
+    let nan = || -> Result<u32, OpError> { Ok(tensor.ne(tensor)?.to_dtype(DType::U32)?.max_all()?.to_scalar()?) };
+    if is_float(x.datatype()) && tensor.elem_count() > 0 && nan()? != 0 {
+        return Err(OpError::NonFinite);
+    }
+    argmax_of_any(x, axis, keep)
+}
+
+/// [`argmax`], some position where there is a NaN.
+pub(crate) fn argmax_of_any(x: &Value, axis: i64, keep: bool) -> Result<Value, OpError> {
+    let tensor = x.tensor("argmax")?;
     let axis = normalise_axis(axis, tensor.rank())?;
     if tensor.elem_count() == 0 {
         return Err(OpError::Shape(format!("shape {:?} has no largest element", x.dims())));
-    }
-    if is_float(x.datatype()) && tensor.ne(tensor)?.to_dtype(DType::U32)?.max_all()?.to_scalar::<u32>()? != 0 {
-        return Err(OpError::NonFinite);
     }
     let out = tensor.contiguous()?.argmax_keepdim(axis)?.to_dtype(DType::I64)?;
     let out = if keep { out } else { out.squeeze(axis)? };

@@ -8,8 +8,8 @@
 //! remembered version was not declared by anybody, so one that cannot be staged is forgotten.
 //!
 //! What was promoted here is asked for by its bytes, pinned in the values or not: they are in the cache, and what became
-//! of the place they came from does not matter. Only where those bytes cannot be had is the promotion forgotten, and
-//! the version one like any other.
+//! of the place they came from does not matter. Only where trying again would not help (they are neither in the cache nor
+//! in the bucket, or a gate refuses them) is the promotion forgotten, and the version one like any other.
 //!
 //! A version that made room for its successor comes back as soon as that one failed twice, took too long or is not
 //! wanted any more: nothing serves meanwhile.
