@@ -9,7 +9,7 @@ use config::{Digest, VersionSpec};
 use tokio::sync::watch;
 
 use super::cache::{CacheKey, Entry, Remembered};
-use super::digest::{FileDigest, MANIFEST_NAME, covered};
+use super::digest::{FileDigest, covered};
 use super::failpoint::{self, pass};
 use super::flight::Flight;
 use super::listing::Listing;
@@ -21,6 +21,8 @@ use super::{Fetch, FetchError, Progress, ProgressPhase, Store, blocking};
 
 /// How often a source that changes under a pull is listed anew.
 const LISTINGS_MAX: u32 = 3;
+/// Files told in one error that have other hashes than were listed.
+const PROBLEMS_TOLD: usize = 10;
 /// Wait before that.
 const RELIST_DELAY: Duration = Duration::from_secs(2);
 
@@ -85,8 +87,18 @@ impl Session<'_> {
             }
         }
         self.refuse_other_files(&listing)?;
-        let artifact = self.pull(&source, &listing, &fingerprint).await?;
-        self.settle(artifact, Some(fingerprint)).await
+        match self.pull(&source, &listing, &fingerprint).await {
+            Ok(artifact) => self.settle(artifact, Some(fingerprint)).await,
+            Err(error @ FetchError::Manifest { .. }) => {
+                // What was listed may have been replaced before it was read, which a web server's answers do not show.
+                let (source, listing) = self.list().await?;
+                if listing.fingerprint(source.uri()) == fingerprint {
+                    return Err(error);
+                }
+                Err(FetchError::Changed { object: self.uri(), reason: error.to_string() })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The artifact with the pinned digest, if it is here: that needs no source.
@@ -98,7 +110,7 @@ impl Session<'_> {
         let Some(key) = known.or_else(|| self.store.cache.by_digest(pinned)) else { return Ok(None) };
         match self.cached(key).await {
             // Another version's, with the same contents under other names: the source says which names are signed.
-            Err(FetchError::Signature { .. }) if known.is_none() => Ok(None),
+            Err(FetchError::Signature { .. } | FetchError::Unfinished { .. }) if known.is_none() => Ok(None),
             done => done,
         }
     }
@@ -271,13 +283,13 @@ fn refuse_other(
     }
 }
 
-/// Where the listing told the hashes, the bytes must have them. A file that has not may have been replaced after it was
-/// listed, which a web server's answers do not show; so the source is listed again.
+/// Where the listing told the hashes, the bytes must have them.
 fn refuse_other_than_listed(listing: &Listing, hashed: &[FileDigest], uri: &str) -> Result<(), FetchError> {
     let pairs = listing.files().iter().zip(hashed);
-    let other =
-        pairs.filter_map(|(listed, got)| Some((listed.sha256?, got))).find(|(listed, got)| *listed != got.sha256);
-    let Some((listed, got)) = other else { return Ok(()) };
-    let reason = format!("it has SHA-256 {}, {MANIFEST_NAME} lists {listed}", got.sha256);
-    Err(FetchError::Changed { object: format!("{uri}/{}", got.name), reason })
+    let other = pairs.filter_map(|(listed, got)| {
+        let listed = listed.sha256.filter(|listed| *listed != got.sha256)?;
+        Some(format!("{} has SHA-256 {}, expected {listed}", got.name, got.sha256))
+    });
+    let problems: Vec<String> = other.take(PROBLEMS_TOLD).collect();
+    if problems.is_empty() { Ok(()) } else { Err(FetchError::Manifest { uri: uri.to_owned(), problems }) }
 }

@@ -139,7 +139,7 @@ async fn the_same_contents_under_other_names_are_another_artifact() {
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn a_cache_belongs_to_one_process() {
     let rig = Rig::new().await;
-    let second = open(&rig.options, &rig.bucket).await;
+    let second = open(&rig.options, &rig.bucket, rig.kind).await;
     assert!(matches!(second, Err(StoreError::Locked { .. })));
 }
 

@@ -26,6 +26,7 @@ const MLMODEL: &[u8] = b"flavors:\n  onnx:\n    data: model.onnx\n";
 struct Rig {
     dir: TempDir,
     bucket: Arc<Faulty>,
+    kind: Kind,
     options: StoreOptions,
     store: Arc<Store>,
 }
@@ -35,7 +36,16 @@ impl Rig {
         Self::with(|_| {}).await
     }
 
+    /// On a web server, which lists nothing but its `manifest.json`.
+    async fn web() -> Self {
+        Self::on(Kind::Manifest, |_| {}).await
+    }
+
     async fn with(change: impl FnOnce(&mut StoreOptions)) -> Self {
+        Self::on(Kind::Listed, change).await
+    }
+
+    async fn on(kind: Kind, change: impl FnOnce(&mut StoreOptions)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut options = StoreOptions {
             environment: Environment::default(),
@@ -46,8 +56,8 @@ impl Rig {
         };
         change(&mut options);
         let bucket = Faulty::new();
-        let store = open(&options, &bucket).await.unwrap();
-        Self { dir, bucket, options, store }
+        let store = open(&options, &bucket, kind).await.unwrap();
+        Self { dir, bucket, kind, options, store }
     }
 
     /// Puts a model of two files at `m/<version>`.
@@ -58,11 +68,11 @@ impl Rig {
 
     /// Ends the process and starts another on the same cache and bucket.
     async fn restart(self) -> Self {
-        let Self { dir, bucket, options, store } = self;
+        let Self { dir, bucket, kind, options, store } = self;
         assert_eq!(Arc::strong_count(&store), 1, "nobody else holds the old store");
         drop(store);
-        let store = open(&options, &bucket).await.unwrap();
-        Self { dir, bucket, options, store }
+        let store = open(&options, &bucket, kind).await.unwrap();
+        Self { dir, bucket, kind, options, store }
     }
 
     async fn fetch(&self, spec: &VersionSpec) -> Result<VerifiedArtifact, FetchError> {
@@ -88,11 +98,11 @@ impl Rig {
     }
 }
 
-async fn open(options: &StoreOptions, bucket: &Arc<Faulty>) -> Result<Arc<Store>, StoreError> {
+async fn open(options: &StoreOptions, bucket: &Arc<Faulty>, kind: Kind) -> Result<Arc<Store>, StoreError> {
     let bucket = Arc::clone(bucket);
     let opener = move |uri: &StorageUri| {
         let prefix = ObjectPath::from_url_path(uri.url().path()).unwrap();
-        Ok(Source::new(uri.to_string(), Arc::clone(&bucket) as Arc<_>, prefix, Kind::Listed))
+        Ok(Source::new(uri.to_string(), Arc::clone(&bucket) as Arc<_>, prefix, kind))
     };
     Store::open_with(options.clone(), Box::new(opener)).await
 }

@@ -106,6 +106,48 @@ async fn an_object_that_changes_under_the_pull_is_never_mixed() {
     assert!(rig.cache_names("staging").is_empty(), "the staging of the old listing is gone");
 }
 
+/// Puts a model and the manifest that lists `weights` for it.
+async fn seed_web(rig: &Rig, weights: &[u8]) {
+    rig.seed("v1").await;
+    let files = vec![file("MLmodel", MLMODEL), file("data/model.onnx", weights)];
+    rig.bucket.put("m/v1/manifest.json", &Manifest::new(root(&files), files).to_bytes()).await;
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn a_file_that_a_manifest_lists_otherwise_is_read_once_and_refused() {
+    let rig = Rig::web().await;
+    seed_web(&rig, WEIGHTS).await;
+    assert_seeded(&rig.fetch(&spec("v1")).await.unwrap());
+    let rig = Rig::web().await;
+    let other = WEIGHTS.to_ascii_uppercase();
+    seed_web(&rig, &other).await;
+    let error = rig.fetch(&spec("v1")).await.unwrap_err();
+    assert!(matches!(&error, FetchError::Manifest { problems, .. } if problems.len() == 1), "{error}");
+    assert!(error.permanent() && error.to_string().contains("data/model.onnx has SHA-256"), "{error}");
+    let manifests = 2;
+    let parts = MLMODEL.len().div_ceil(16) + WEIGHTS.len().div_ceil(16);
+    assert_eq!(rig.bucket.gets(), parts + manifests);
+    assert!(rig.cache_names("staging").is_empty());
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn a_manifest_that_is_replaced_under_the_pull_is_read_again() {
+    let rig = Rig::web().await;
+    let other = WEIGHTS.to_ascii_uppercase();
+    seed_web(&rig, &other).await;
+    let files = vec![file("MLmodel", MLMODEL), file("data/model.onnx", WEIGHTS)];
+    let right: &'static [u8] = Manifest::new(root(&files), files).to_bytes().leak();
+    let mut reads = 0;
+    rig.bucket.on(move |request| match request {
+        Request::Get(path, _) if path.ends_with("manifest.json") => {
+            reads += 1;
+            if reads == 2 { Fault::Replace(right) } else { Fault::None }
+        }
+        _ => Fault::None,
+    });
+    assert_seeded(&rig.fetch(&spec("v1")).await.unwrap());
+}
+
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn an_object_that_keeps_changing_is_given_up() {
     static OTHERS: [&[u8]; 2] = [&[1; 40], &[2; 40]];
