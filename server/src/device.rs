@@ -163,12 +163,11 @@ impl Device {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move || {
             // What breaks a job must not take the thread from the others.
-            if let Ok(done) = catch_unwind(AssertUnwindSafe(job)) {
-                let _gone = reply.send(done);
-            }
+            let done = catch_unwind(AssertUnwindSafe(job));
+            let _gone = reply.send(done.map_err(|_| ExecuteError::Model("its batch panicked".to_owned())));
         });
         self.0.jobs.send(job).await.map_err(|_| ExecuteError::DeviceGone)?;
-        answer.await.map_err(|_| ExecuteError::DeviceGone)
+        answer.await.map_err(|_| ExecuteError::DeviceGone)?
     }
 }
 
@@ -300,6 +299,8 @@ mod tests {
     async fn the_end_of_the_devices_thread_is_told() {
         let device = Device::cpu(1 << 30, Background::start().unwrap()).unwrap();
         assert!(device.run(|| 7).await.is_ok_and(|answer| answer == 7));
+        let broken = device.run(|| -> u8 { panic!("planted") }).await;
+        assert!(matches!(broken, Err(ExecuteError::Model(_))), "the thread goes on");
         assert!(device.gone().now_or_never().is_none());
         device.kill().await;
         device.gone().await;

@@ -143,11 +143,13 @@ async fn run_next(shared: &Arc<Shared>) {
     match ran.await {
         Ok(Ran::Answered) => {}
         Ok(Ran::Failed(batch)) => run_singly(shared, batch).await,
-        Err(error) => {
+        Err(gone @ ExecuteError::DeviceGone) => {
             if let Cut::Batch(batch) = shared.cut() {
-                fail(batch, &error);
+                fail(batch, &gone);
             }
         }
+        // Its callers see that their request was dropped; those that wait have their turn.
+        Err(error) => tracing::error!(%error, "a batch was lost"),
     }
 }
 
