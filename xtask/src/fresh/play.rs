@@ -87,10 +87,12 @@ fn type_in(command: &str, folder: &Path) -> Result<()> {
     shell::run(&mut typed(command, folder), COMMAND_LIMIT)
 }
 
+/// As a terminal would start it: interrupts reach it, though whatever runs in the background ignores them and hands that
+/// on to what it starts.
 fn typed(command: &str, folder: &Path) -> Command {
-    let mut shell = shell::program("sh", folder);
+    let mut shell = shell::program("env", folder);
     // `exec`, so that an interrupt reaches the program and not a shell around it.
-    shell.args(["-c", &format!("exec {command}")]);
+    shell.args(["--default-signal=INT", "sh", "-c", &format!("exec {command}")]);
     shell
 }
 
