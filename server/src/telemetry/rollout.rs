@@ -1,5 +1,6 @@
 //! The rollout as metrics, made from the same status that `/status` shows.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::sync::watch;
 
 use crate::rollout::analysis::Conclusion;
-use crate::rollout::status::ModelStatus;
+use crate::rollout::status::{MetricStatus, ModelStatus};
 use crate::rollout::{Phase, Status};
 
 /// Reads the newest status at each scrape.
@@ -84,14 +85,26 @@ fn verdicts(encoder: &mut DescriptorEncoder<'_>, models: &[ModelStatus]) -> fmt:
     let help = "1 for the verdict on each metric of the canary";
     let mut family = encoder.encode_descriptor("sluice_rollout_verdict", help, None, MetricType::Gauge)?;
     for model in models {
-        for metric in &model.analysis {
+        for (metric, verdict) in by_metric(&model.analysis) {
             for conclusion in Conclusion::ALL {
-                let labels = [("model", &*model.name), ("metric", &*metric.name), ("verdict", conclusion.name())];
-                gauge(&mut family, &labels, f64::from(u8::from(conclusion == metric.verdict)))?;
+                let labels = [("model", &*model.name), ("metric", metric), ("verdict", conclusion.name())];
+                gauge(&mut family, &labels, f64::from(u8::from(conclusion == verdict)))?;
             }
         }
     }
     Ok(())
+}
+
+/// One verdict for each name: several templates may measure the same, and then the worst counts, of those that decide
+/// where there are such.
+fn by_metric(analysis: &[MetricStatus]) -> BTreeMap<&str, Conclusion> {
+    let mut worst: BTreeMap<&str, (bool, Conclusion)> = BTreeMap::new();
+    for metric in analysis {
+        let found = (!metric.dry_run, metric.verdict);
+        let so_far = worst.entry(&metric.name).or_insert(found);
+        *so_far = (*so_far).max(found);
+    }
+    worst.into_iter().map(|(name, (_, verdict))| (name, verdict)).collect()
 }
 
 fn values_errors(encoder: &mut DescriptorEncoder<'_>, models: &[ModelStatus]) -> fmt::Result {
@@ -120,6 +133,7 @@ mod tests {
     use prometheus_client::registry::Registry;
 
     use super::*;
+    use crate::rollout::analysis::Tally;
 
     #[test]
     fn a_file_that_was_never_good_is_counted_without_a_model() {
@@ -134,5 +148,27 @@ mod tests {
         assert_eq!(problems().as_deref(), Some("sluice_values_problems 0.0"));
         sender.send_replace(Arc::new(Status { problems: vec!["not YAML".to_owned()], ..Status::default() }));
         assert_eq!(problems().as_deref(), Some("sluice_values_problems 1.0"));
+    }
+
+    #[test]
+    fn a_metric_of_several_templates_has_one_verdict() {
+        let metric = |name: &str, verdict, dry_run| MetricStatus {
+            name: name.to_owned(),
+            value: None,
+            samples: 0,
+            measurement: None,
+            verdict,
+            reason: String::new(),
+            dry_run,
+            counts: Tally::default(),
+        };
+        let analysis = [
+            metric("nan-share", Conclusion::Failed, true),
+            metric("nan-share", Conclusion::Running, false),
+            metric("nan-share", Conclusion::Successful, false),
+            metric("request-duration", Conclusion::Error, true),
+        ];
+        let verdicts: Vec<_> = by_metric(&analysis).into_iter().collect();
+        assert_eq!(verdicts, [("nan-share", Conclusion::Running), ("request-duration", Conclusion::Error)]);
     }
 }
