@@ -165,7 +165,7 @@ pub(crate) fn start_logs(settings: &Settings) -> Result<LogGuard, Failure> {
 }
 
 /// Why the server did not start or could not go on.
-fn failed(error: &RunError) -> Failure {
+pub(crate) fn failed(error: &RunError) -> Failure {
     match error {
         RunError::Start(error) => not_started(error),
         RunError::Lost(lost) => {

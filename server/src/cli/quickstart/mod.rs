@@ -10,8 +10,10 @@ mod replay;
 mod story;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use config::{Settings, SettingsLayer};
+use tokio::sync::watch;
 
 use super::exit::Failure;
 use super::output::{BAD, BUSY, Clean, Console, GOOD, STRONG};
@@ -65,10 +67,11 @@ pub(crate) async fn run(args: Args, console: &mut Console) -> Result<(), Failure
     let settings = settings(&args, &folder)?;
     let _logs = serve::start_logs(&settings)?;
     introduce(&folder, console)?;
-    let app = App::start(settings).await.map_err(|error| not_started(&error))?;
+    let mut app = App::start(settings).await.map_err(|error| not_started(&error))?;
     let mut stage = Stage::new(&app, &folder)?;
     let told = tokio::select! {
-        told = stage.tell(&app, console) => told,
+        told = stage.tell(app.rollout().status(), console) => told,
+        lost = app.lost() => Err(serve::failed(&lost.into())),
         _ = &mut stop => Ok(()),
     };
     // Callers go first: what they would get from a server that is going away is no failure of a version.
@@ -154,10 +157,9 @@ impl Stage {
     }
 
     /// Tells every change of the rollout, until the server is gone.
-    async fn tell(&mut self, app: &App, console: &mut Console) -> Result<(), Failure> {
-        let mut statuses = app.rollout().status();
+    async fn tell(&mut self, mut statuses: watch::Receiver<Arc<Status>>, console: &mut Console) -> Result<(), Failure> {
         loop {
-            let status = std::sync::Arc::clone(&statuses.borrow_and_update());
+            let status = Arc::clone(&statuses.borrow_and_update());
             self.show(&status, console)?;
             if statuses.changed().await.is_err() {
                 return Err(Failure::failed("the rollout ended by itself; its log says why"));
