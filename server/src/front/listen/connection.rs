@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
@@ -121,38 +123,46 @@ impl Connections {
                 None => std::future::pending().await,
             }
         };
+        // Polled when it has something to say and not with each request: asking a token takes a lock that the
+        // connections share.
+        let mut asked_to_end = FuturesUnordered::from_iter([async {
+            tokio::select! {
+                () = self.shutdown.cancelled() => {}
+                () = aged => {}
+            }
+        }]);
         tokio::select! {
             biased;
             ended = connection.as_mut() => return log_end(ended),
-            () = self.shutdown.cancelled() => {}
-            () = aged => {}
+            _ = asked_to_end.next() => {}
         }
         state.closing.store(true, Ordering::Relaxed);
         if self.grpc || state.http2.load(Ordering::Relaxed) {
             // GOAWAY loses nothing: what was sent before it came is served, and what comes after goes elsewhere.
             connection.as_mut().graceful_shutdown();
         }
-        let old = tokio::time::sleep(self.age_grace);
         tokio::select! {
             biased;
             ended = connection.as_mut() => return log_end(ended),
             () = self.cut.cancelled() => return,
             () = self.drained() => {}
             // An idle caller had this long to send one more request and be told to close.
-            () = old => {
-                // In a drain the port's deadline decides, which may be later than that of one old connection.
-                if !self.shutdown.is_cancelled() {
-                    tracing::debug!(%peer, "an old connection was cut");
-                    return;
-                }
-            }
+            () = tokio::time::sleep(self.age_grace) => {}
         }
         // HTTP/1.1 has no GOAWAY: this ends an idle connection at once, and any other after its answer.
         connection.as_mut().graceful_shutdown();
+        // What was asked last has as long again. In a drain the port's deadline decides, which may be later.
+        let overdue = async {
+            tokio::time::sleep(self.age_grace).await;
+            if self.shutdown.is_cancelled() {
+                std::future::pending().await
+            }
+        };
         tokio::select! {
             biased;
             ended = connection.as_mut() => log_end(ended),
             () = self.cut.cancelled() => {}
+            () = overdue => tracing::debug!(%peer, "an old connection was cut"),
         }
     }
 

@@ -27,6 +27,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::unconstrained;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
@@ -58,7 +59,8 @@ pub struct ListenOptions {
     /// Up to this much is added to each connection's age, at random, so that connections made together do not end
     /// together.
     pub connection_age_jitter: Duration,
-    /// How long a connection that was asked to end for its age may take to finish its requests.
+    /// How long a connection that was asked to end for its age may take to do so; what was asked last within this has as
+    /// long again.
     pub connection_age_grace: Duration,
     /// How long a new connection may be silent, and how long a request's headers may take (idle time included).
     pub header_read_timeout: Duration,
@@ -196,7 +198,8 @@ impl Listener {
         }
         // To their callers these are connected, and may have sent a request.
         for _ in 0..BACKLOG_MAX {
-            let Some(accepted) = accept(&socket, &permits).now_or_never() else { break };
+            // Tokio's budget of one poll is far smaller than the backlog.
+            let Some(accepted) = unconstrained(accept(&socket, &permits)).now_or_never() else { break };
             start(accepted);
         }
         drop(socket);

@@ -175,6 +175,21 @@ async fn an_idle_connection_that_is_old_answers_one_more_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_late_in_the_grace_of_an_old_connection_is_answered() {
+    let port = open(|options| {
+        short_lived(options);
+        options.connection_age_grace = Duration::from_secs(20);
+    })
+    .await;
+    let mut stream = TcpStream::connect(port.address).await.unwrap();
+    answered(&mut stream, "/peer").await;
+    // The grace ends while the answer is made.
+    tokio::time::sleep(Duration::from_secs(5 + 15)).await;
+    assert!(answered(&mut stream, "/slow").await.contains("connection: close"));
+    assert!(ended(&mut stream).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_arrives_in_a_drain_is_answered_and_its_caller_told_to_close() {
     let port = open(|_| {}).await;
     let mut idle = TcpStream::connect(port.address).await.unwrap();
