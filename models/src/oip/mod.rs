@@ -17,7 +17,7 @@ mod wire;
 pub use elements::{Element, Elements};
 pub use header::{Header, NAME_MAX};
 pub use problems::{Invalid, Problems, Shown, shown, tensor_count, too_many, unique};
-pub use reply::{Encoded, Reply, encode};
+pub use reply::{COPY_BYTES_MAX, Encoded, Reply, encode};
 pub use request::{BinaryOutputs, Decoded, decode};
 pub use tensor::TensorJson;
 

@@ -18,6 +18,10 @@ pub struct Reply<'a> {
     pub outputs: &'a [NamedTensor],
 }
 
+/// Raw tensors up to this in all are better copied behind the JSON than sent as pieces of their own; there is room for
+/// them in [`Encoded::json`].
+pub const COPY_BYTES_MAX: usize = 16 << 10;
+
 /// An encoded answer.
 #[derive(Debug)]
 pub struct Encoded {
@@ -35,7 +39,10 @@ pub fn encode(reply: Reply<'_>, binary: &BinaryOutputs) -> Result<Encoded, Inval
     let in_json = reply.outputs.iter().filter(|output| !binary.has(&output.name));
     // A JSON number takes about three times the bytes of the value.
     let guess = 256 + reply.outputs.len() * 96 + in_json.map(|output| output.tensor.data().len() * 3).sum::<usize>();
-    let mut encoded = Encoded { json: Vec::with_capacity(guess), binary: Vec::new() };
+    let in_binary = reply.outputs.iter().filter(|output| binary.has(&output.name));
+    let behind = in_binary.map(|output| output.tensor.data().len()).sum::<usize>();
+    let room = guess + if behind <= COPY_BYTES_MAX { behind } else { 0 };
+    let mut encoded = Encoded { json: Vec::with_capacity(room), binary: Vec::new() };
     let out = &mut encoded.json;
     out.extend_from_slice(b"{\"model_name\":");
     put(out, reply.model);

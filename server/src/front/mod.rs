@@ -21,19 +21,20 @@ mod testing;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::{HeaderMap, HeaderValue};
 pub(crate) use models::oip::shown;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
 use crate::infer::Inference;
+use crate::route::Variant;
 
+pub use crate::infer::pick::VARIANT_HEADER;
 pub use access::AccessLog;
 pub use budget::Budget;
 
 /// Response header and metadata key: the version that answered.
 pub const VERSION_HEADER: &str = "x-sluice-version";
-/// Request and response header and metadata key: `stable` or `canary`.
-pub const VARIANT_HEADER: &str = "x-sluice-variant";
 /// Request header: how long the caller waits, in whole milliseconds.
 pub const TIMEOUT_HEADER: &str = "x-sluice-timeout-ms";
 /// Request and response header and metadata key: one id for one request, in every log.
@@ -43,8 +44,9 @@ pub const REQUEST_ID_HEADER: &str = "x-request-id";
 pub(crate) mod names {
     use ::http::HeaderName;
 
+    pub(crate) use crate::infer::pick::VARIANT;
+
     pub(crate) static VERSION: HeaderName = HeaderName::from_static(super::VERSION_HEADER);
-    pub(crate) static VARIANT: HeaderName = HeaderName::from_static(super::VARIANT_HEADER);
     pub(crate) static TIMEOUT: HeaderName = HeaderName::from_static(super::TIMEOUT_HEADER);
     pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static(super::REQUEST_ID_HEADER);
     pub(crate) static HEADER_LENGTH: HeaderName = HeaderName::from_static(models::oip::HEADER_LENGTH);
@@ -114,6 +116,15 @@ impl Front {
     pub fn shared(self) -> Arc<Self> {
         Arc::new(self)
     }
+}
+
+/// Names the version that answered, and its role.
+pub(crate) fn tell_who_answered(headers: &mut HeaderMap, version: &str, variant: Variant) {
+    // The label of a version is visible ASCII.
+    if let Ok(version) = HeaderValue::from_str(version) {
+        headers.insert(&names::VERSION, version);
+    }
+    headers.insert(&names::VARIANT, HeaderValue::from_static(variant.name()));
 }
 
 /// Bytes of the longest error. gRPC clients read 8 to 16 KiB of headers, in which an error's text may take three bytes

@@ -13,9 +13,9 @@ use crate::route::split::Point;
 use crate::route::{ModelRoutes, Variant};
 use crate::version::LiveVersion;
 
-/// The header by which a caller asks for a variant, and in which the answer names it.
+/// Request and response header and metadata key: the variant that a caller asks for, and that answered.
 pub const VARIANT_HEADER: &str = "x-sluice-variant";
-static VARIANT: HeaderName = HeaderName::from_static(VARIANT_HEADER);
+pub(crate) static VARIANT: HeaderName = HeaderName::from_static(VARIANT_HEADER);
 
 /// The version that answers, and in which role.
 pub struct Pick {

@@ -4,9 +4,11 @@
 //! the memory. Only fields that grow so are counted. What is malformed ends the count: decoding refuses it at the same
 //! place.
 
+use bytes::Bytes;
 use models::oip::{Limits, too_many};
 
 use super::invalid;
+use crate::front::grpc::proto::ModelInferRequest;
 use crate::infer::InferError;
 
 /// Inputs, and outputs asked for.
@@ -17,6 +19,8 @@ const DIMENSIONS_MAX: usize = 64;
 const PARAMETERS_MAX: usize = 1024;
 /// Elements of BYTES in typed contents.
 const TEXTS_MAX: usize = 1 << 20;
+/// Whole numbers in typed contents: one may be a byte on the wire, and eight decoded.
+const NUMBERS_MAX: usize = 8 << 20;
 
 /// Refuses `message` where it holds too much.
 pub fn check(message: &[u8]) -> Result<(), InferError> {
@@ -48,6 +52,7 @@ struct Held {
     raw: usize,
     parameters: usize,
     texts: usize,
+    numbers: usize,
 }
 
 impl Held {
@@ -55,13 +60,9 @@ impl Held {
         let mut dimensions = 0;
         for (field, content) in Fields(input) {
             match field {
-                // Packed or one by one: the last byte of a number has no high bit.
-                3 => dimensions += content.iter().filter(|byte| **byte < 0x80).count(),
+                3 => dimensions += numbers(content),
                 4 => count(&mut self.parameters, 1, PARAMETERS_MAX, "parameters")?,
-                5 => {
-                    let texts = Fields(content).filter(|(field, _)| *field == 8).count();
-                    count(&mut self.texts, texts, TEXTS_MAX, "elements in contents.bytes_contents")?;
-                }
+                5 => self.contents(content)?,
                 _ => {}
             }
             if dimensions > DIMENSIONS_MAX {
@@ -71,6 +72,34 @@ impl Held {
         }
         Ok(())
     }
+
+    fn contents(&mut self, contents: &[u8]) -> Result<(), InferError> {
+        for (field, content) in Fields(contents) {
+            match field {
+                2..=5 => count(&mut self.numbers, numbers(content), NUMBERS_MAX, "whole numbers in contents")?,
+                8 => count(&mut self.texts, 1, TEXTS_MAX, "elements in contents.bytes_contents")?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Numbers in a field of them, packed or alone: the last byte of each has no high bit.
+fn numbers(content: &[u8]) -> usize {
+    content.iter().filter(|byte| **byte < 0x80).count()
+}
+
+/// Bytes that `message` takes until it is answered: raw contents are slices of it, and typed ones become a tensor beside
+/// what they were decoded to.
+pub fn held_bytes(message: &ModelInferRequest) -> usize {
+    let typed = message.inputs.iter().filter_map(|input| input.contents.as_ref()).map(|contents| {
+        let four = contents.int_contents.len() + contents.uint_contents.len() + contents.fp32_contents.len();
+        let eight = contents.int64_contents.len() + contents.uint64_contents.len() + contents.fp64_contents.len();
+        let texts: usize = contents.bytes_contents.iter().map(|text| size_of::<Bytes>() + text.len()).sum();
+        2 * (contents.bool_contents.len() + 4 * four + 8 * eight + texts)
+    });
+    message.raw_input_contents.iter().map(Bytes::len).sum::<usize>() + typed.sum::<usize>()
 }
 
 fn count(so_far: &mut usize, more: usize, limit: usize, what: &str) -> Result<(), InferError> {
@@ -120,12 +149,11 @@ impl<'m> Fields<'m> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use prost::Message as _;
 
     use super::*;
     use crate::front::grpc::proto::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
-    use crate::front::grpc::proto::{InferParameter, InferTensorContents, ModelInferRequest};
+    use crate::front::grpc::proto::{InferParameter, InferTensorContents};
 
     fn refusal(request: &ModelInferRequest) -> String {
         check(&request.encode_to_vec()).map_or_else(|error| error.to_string(), |()| String::new())
@@ -157,6 +185,12 @@ mod tests {
         let typed = |count| with(InferInputTensor { contents: Some(texts(count)), ..input.clone() });
         assert_eq!(refusal(&typed(TEXTS_MAX)), "");
         assert!(refusal(&typed(TEXTS_MAX + 1)).contains("more elements in contents.bytes_contents than"));
+        let whole = |count| InferTensorContents { int64_contents: vec![1; count], ..Default::default() };
+        let numbers = |count| with(InferInputTensor { contents: Some(whole(count)), ..input.clone() });
+        assert_eq!(refusal(&numbers(NUMBERS_MAX)), "");
+        assert!(refusal(&numbers(NUMBERS_MAX + 1)).contains("more whole numbers in contents than"));
+        assert_eq!(held_bytes(&numbers(1000)), 16_000);
+        assert_eq!(held_bytes(&raw(3)), 0);
         let shaped = |rank| with(InferInputTensor { shape: vec![-1; rank], ..input.clone() });
         assert_eq!(refusal(&shaped(64)), "");
         assert_eq!(refusal(&shaped(65)), "an input's shape has more dimensions than the limit of 16");

@@ -6,6 +6,7 @@
 
 pub mod codec;
 
+mod arriving;
 mod deadline;
 mod health;
 mod service;
@@ -30,9 +31,10 @@ use tonic::{Code, Status};
 use tonic_health::pb::health_server::HealthServer;
 use tower::Service;
 
-use super::Front;
 use super::listen::{PerPeer, WithPeer};
 use super::status::PUSHBACK;
+use super::{Budget, Front};
+use arriving::Arriving;
 use health::Health;
 use proto::grpc_inference_service_server::GrpcInferenceServiceServer;
 use service::InferenceService;
@@ -56,6 +58,7 @@ pub mod proto {
 pub struct GrpcService {
     inference: GrpcInferenceServiceServer<InferenceService>,
     others: Routes,
+    budget: Budget,
     message_bytes: usize,
 }
 
@@ -66,7 +69,7 @@ pub struct GrpcService {
 /// Never: the descriptors are this build's own.
 #[must_use]
 pub fn service(front: Arc<Front>) -> GrpcService {
-    let message_bytes = front.limits.message_bytes;
+    let (message_bytes, budget) = (front.limits.message_bytes, front.budget.clone());
     let inference = GrpcInferenceServiceServer::new(InferenceService::new(Arc::clone(&front)))
         .accept_compressed(Gzip)
         .accept_compressed(Zstd)
@@ -84,7 +87,7 @@ pub fn service(front: Arc<Front>) -> GrpcService {
         .add_service(reflection().build_v1().expect(valid))
         .add_service(reflection().build_v1alpha().expect(valid))
         .prepare();
-    GrpcService { inference, others, message_bytes }
+    GrpcService { inference, others, budget, message_bytes }
 }
 
 impl PerPeer for GrpcService {
@@ -97,7 +100,7 @@ impl PerPeer for GrpcService {
 
 impl<B> Service<Request<B>> for GrpcService
 where
-    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
 {
     type Response = Response<Body>;
@@ -110,7 +113,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let inner = if request.uri().path().starts_with("/inference.GRPCInferenceService/") {
-            self.inference.call(request)
+            self.inference.call(request.map(|body| Arriving::new(body, self.budget.clone())))
         } else {
             Box::pin(self.others.call(request))
         };

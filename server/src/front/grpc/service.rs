@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
-use bytes::Bytes;
 use futures::Stream;
 use http::{HeaderMap, HeaderValue};
 use models::oip::NAME_MAX;
 use prost::Message as _;
 use tokio::time::Instant;
 use tonic::codec::SingleMessageCompressionOverride;
-use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::proto::grpc_inference_service_server::GrpcInferenceService;
@@ -22,9 +20,9 @@ use super::{deadline, stream};
 use crate::front::access::{self, Access};
 use crate::front::budget::Held;
 use crate::front::convert::metadata::{self, SERVER_NAME, SERVER_VERSION};
-use crate::front::convert::{name, proto as convert};
+use crate::front::convert::{bounds, name, proto as convert};
 use crate::front::status::{codes, grpc_status};
-use crate::front::{Front, REQUEST_ID_HEADER, VARIANT_HEADER, VERSION_HEADER, request_id, shorter};
+use crate::front::{Front, names, request_id, shorter, tell_who_answered};
 use crate::infer::InferError;
 use crate::route::Variant;
 
@@ -109,9 +107,9 @@ impl Front {
         request_id: &str,
         timeout: Option<Duration>,
     ) -> Result<Answer, InferError> {
-        // Until it is answered. Contents are slices of the message, or smaller.
+        // Until it is answered.
         let mut held = Held::default();
-        self.budget.grow(&mut held, message.raw_input_contents.iter().map(Bytes::len).sum())?;
+        self.budget.grow(&mut held, bounds::held_bytes(&message))?;
         let mut request = convert::decode(message, &self.limits)?;
         request.timeout = shorter(request.timeout, timeout);
         let reply = self.inference.infer(request, caller.headers, request_id).await?;
@@ -136,17 +134,9 @@ fn in_kind<T>(headers: &HeaderMap, response: &mut Response<T>) {
 fn versioned(answer: Answer, headers: &HeaderMap, request_id: HeaderValue) -> Response<ModelInferResponse> {
     let Answer { response, version, variant, .. } = answer;
     let mut response = Response::new(response);
-    let metadata = response.metadata_mut();
-    if let Ok(version) = MetadataValue::try_from(&*version) {
-        metadata.insert(VERSION_HEADER, version);
-    }
-    let variant = match variant {
-        Variant::Stable => "stable",
-        Variant::Canary => "canary",
-    };
-    metadata.insert(VARIANT_HEADER, MetadataValue::from_static(variant));
-    let headers_out: &mut HeaderMap = metadata.as_mut();
-    headers_out.insert(REQUEST_ID_HEADER, request_id);
+    let metadata: &mut HeaderMap = response.metadata_mut().as_mut();
+    tell_who_answered(metadata, &version, variant);
+    metadata.insert(&names::REQUEST_ID, request_id);
     in_kind(headers, &mut response);
     response
 }
@@ -191,7 +181,7 @@ impl GrpcInferenceService for InferenceService {
             Err(error) => {
                 let mut status = grpc_status(&error);
                 let metadata: &mut HeaderMap = status.metadata_mut().as_mut();
-                metadata.insert(REQUEST_ID_HEADER, request_id);
+                metadata.insert(&names::REQUEST_ID, request_id);
                 Err(status)
             }
         }

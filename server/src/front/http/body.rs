@@ -1,7 +1,8 @@
 //! Request bodies: read whole, within a size and a time, and inflated within a size; all of them within a budget.
 
+use std::future::poll_fn;
 use std::io::Read;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
@@ -30,10 +31,9 @@ where
     let (limits, mut held) = (&front.limits, Held::default());
     let body = {
         let mut collected = pin!(collect(headers, body, limits.body_bytes, &front.budget, &mut held));
-        match futures::poll!(collected.as_mut()) {
-            // A body that came with its head needs no timer.
-            Poll::Ready(body) => body?,
-            Poll::Pending => {
+        match ready_soon(collected.as_mut()).await {
+            Some(body) => body?,
+            None => {
                 let received = tokio::time::timeout(limits.body_read_timeout, collected);
                 let timed_out = |_| HttpError::BodyTimeout { seconds: limits.body_read_timeout.as_secs() };
                 received.await.map_err(timed_out)??
@@ -51,6 +51,22 @@ where
         Ok((bytes, inflated))
     })
     .await?
+}
+
+/// The output of `future`, where it is ready at its first poll or its second: a body that came with its head needs no
+/// timer. The connection hands the body on only after it was asked for once.
+async fn ready_soon<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    let mut asked = false;
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if asked => Poll::Ready(None),
+        Poll::Pending => {
+            asked = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 /// Does `work` here, or off the threads that serve everyone else where it is `long`.
@@ -167,6 +183,19 @@ fn inflate(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_ready_at_its_second_poll_is_waited_for() {
+        let ready_at = |poll: usize| {
+            let mut polls = 0;
+            poll_fn(move |_| {
+                polls += 1;
+                if polls < poll { Poll::Pending } else { Poll::Ready(polls) }
+            })
+        };
+        let soon = |poll| futures::executor::block_on(async { ready_soon(pin!(ready_at(poll))).await });
+        assert_eq!([1, 2, 3].map(soon), [Some(1), Some(2), None]);
+    }
 
     #[tokio::test]
     async fn only_long_work_leaves_the_thread() {

@@ -16,7 +16,7 @@ use super::target::{self, Target};
 use super::{HttpError, body};
 use crate::front::access::{self, Access};
 use crate::front::convert::invalid;
-use crate::front::{Front, names, request_id, shorter, shown};
+use crate::front::{Front, names, request_id, shorter, shown, tell_who_answered};
 use crate::infer::{Form, InferReply, InferRequest};
 use crate::route::Variant;
 
@@ -95,9 +95,9 @@ fn header_length(headers: &HeaderMap) -> Result<Option<usize>, HttpError> {
 }
 
 /// What is known of one request and its answer, for the response's headers and the access log.
-pub(super) struct Exchange {
+pub(super) struct Exchange<'a> {
     started: Instant,
-    model: String,
+    model: &'a str,
     request_id: Option<HeaderValue>,
     peer: Option<SocketAddr>,
     answered_by: Option<(Arc<str>, Variant)>,
@@ -106,11 +106,11 @@ pub(super) struct Exchange {
     response_bytes: usize,
 }
 
-impl Exchange {
-    pub(super) fn new(model: &str, peer: Option<SocketAddr>, headers: &HeaderMap) -> Self {
+impl<'a> Exchange<'a> {
+    pub(super) fn new(model: &'a str, peer: Option<SocketAddr>, headers: &HeaderMap) -> Self {
         Self {
             started: Instant::now(),
-            model: model.to_owned(),
+            model,
             request_id: request_id::kept(headers),
             peer,
             answered_by: None,
@@ -147,16 +147,14 @@ impl Exchange {
     /// Writes the headers that every answer carries, and the access log.
     pub(super) fn finish(self, front: &Front, mut response: Response) -> Response {
         let request_id = self.request_id.unwrap_or_else(request_id::made);
-        let (version, variant) = match &self.answered_by {
-            Some((version, variant)) => (&**version, variant_name(*variant)),
-            None => ("", ""),
-        };
+        let (version, variant) =
+            self.answered_by.as_ref().map_or(("", ""), |(version, variant)| (&**version, variant.name()));
         let failed = response.status().is_client_error() || response.status().is_server_error();
         if front.access.samples() || (failed && front.access.wants_failed()) {
             access::write(&Access {
                 protocol: "http",
                 request_id: request_id.to_str().unwrap_or_default(),
-                model: &self.model,
+                model: self.model,
                 version,
                 variant,
                 code: response.status().as_u16(),
@@ -168,21 +166,10 @@ impl Exchange {
             });
         }
         let headers = response.headers_mut();
-        if self.answered_by.is_some() {
-            if let Ok(version) = HeaderValue::from_str(version) {
-                headers.insert(&names::VERSION, version);
-            }
-            headers.insert(&names::VARIANT, HeaderValue::from_static(variant));
+        if let Some((version, variant)) = &self.answered_by {
+            tell_who_answered(headers, version, *variant);
         }
         headers.insert(&names::REQUEST_ID, request_id);
         response
-    }
-}
-
-/// The role as headers write it.
-pub(super) const fn variant_name(variant: Variant) -> &'static str {
-    match variant {
-        Variant::Stable => "stable",
-        Variant::Canary => "canary",
     }
 }

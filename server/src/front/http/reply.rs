@@ -10,7 +10,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TY
 use http::{HeaderMap, HeaderValue};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use models::oip::Encoded;
+use models::oip::{COPY_BYTES_MAX, Encoded};
 
 use crate::front::names;
 
@@ -18,17 +18,20 @@ use crate::front::names;
 const COMPRESS_FROM_BYTES: usize = 1024;
 /// Larger bodies are compressed off the threads that serve everyone else.
 const COMPRESS_INLINE_BYTES: usize = 64 << 10;
-/// Raw tensors up to this are copied behind the JSON; larger ones are sent as frames of their own, uncopied.
-const COPY_BYTES_MAX: usize = 16 << 10;
 
 /// A JSON body.
 pub(super) fn json(body: Vec<u8>) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 
+/// Headers of an answer: what is inserted later finds room.
+const HEADERS: usize = 8;
+
 /// The bytes of an infer response, and how much of them is JSON where there is more.
 pub(super) struct Payload {
-    parts: Vec<Bytes>,
+    first: Bytes,
+    /// Large raw tensors, uncopied.
+    rest: Vec<Bytes>,
     json_length: Option<usize>,
     pub(super) length: usize,
 }
@@ -38,26 +41,24 @@ impl Payload {
         let Encoded { mut json, binary } = encoded;
         let json_length = (!binary.is_empty()).then_some(json.len());
         let length = json.len() + binary.iter().map(Bytes::len).sum::<usize>();
-        let parts = if length - json.len() <= COPY_BYTES_MAX {
-            binary.iter().for_each(|bytes| json.extend_from_slice(bytes));
-            vec![json.into()]
-        } else {
-            std::iter::once(json.into()).chain(binary).collect()
-        };
-        Self { parts, json_length, length }
+        if length - json.len() > COPY_BYTES_MAX {
+            return Self { first: json.into(), rest: binary, json_length, length };
+        }
+        binary.iter().for_each(|bytes| json.extend_from_slice(bytes));
+        Self { first: json.into(), rest: Vec::new(), json_length, length }
     }
 
     /// The response, compressed where `request` accepts it and the body is worth it.
     pub(super) async fn respond(self, request: &HeaderMap) -> Response {
-        let Self { parts, json_length, length } = self;
+        let Self { first, rest, json_length, length } = self;
         let coding = if length >= COMPRESS_FROM_BYTES { Coding::accepted(request) } else { None };
         let mut response = match coding {
             Some(coding) if length > COMPRESS_INLINE_BYTES => {
-                let compressed = tokio::task::spawn_blocking(move || coding.compress(&parts)).await;
+                let compressed = tokio::task::spawn_blocking(move || coding.compress(&first, &rest)).await;
                 coding.response(compressed.unwrap_or_else(|error| Err(std::io::Error::other(error))))
             }
-            Some(coding) => coding.response(coding.compress(&parts)),
-            None => plain(parts, length),
+            Some(coding) => coding.response(coding.compress(&first, &rest)),
+            None => plain(first, rest, length),
         };
         let content_type = if json_length.is_some() { "application/octet-stream" } else { "application/json" };
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -68,13 +69,20 @@ impl Payload {
     }
 }
 
-fn plain(mut parts: Vec<Bytes>, length: usize) -> Response {
-    if parts.len() == 1 {
-        return Response::new(Body::from(parts.remove(0)));
+fn plain(first: Bytes, rest: Vec<Bytes>, length: usize) -> Response {
+    if rest.is_empty() {
+        return with_body(Body::from(first));
     }
-    let frames = stream::iter(parts.into_iter().map(|part| Ok::<_, std::convert::Infallible>(Frame::data(part))));
-    let mut response = Response::new(Body::new(StreamBody::new(frames)));
+    let parts = std::iter::once(first).chain(rest);
+    let frames = stream::iter(parts.map(|part| Ok::<_, std::convert::Infallible>(Frame::data(part))));
+    let mut response = with_body(Body::new(StreamBody::new(frames)));
     response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    response
+}
+
+fn with_body(body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.headers_mut() = HeaderMap::with_capacity(HEADERS);
     response
 }
 
@@ -111,21 +119,22 @@ impl Coding {
         best.map(|(_, coding)| coding)
     }
 
-    fn compress(self, parts: &[Bytes]) -> std::io::Result<Vec<u8>> {
+    fn compress(self, first: &Bytes, rest: &[Bytes]) -> std::io::Result<Vec<u8>> {
+        let mut parts = std::iter::once(first).chain(rest);
         match self {
             Self::Gzip => {
                 let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-                parts.iter().try_for_each(|part| encoder.write_all(part))?;
+                parts.try_for_each(|part| encoder.write_all(part))?;
                 encoder.finish()
             }
             Self::Deflate => {
                 let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-                parts.iter().try_for_each(|part| encoder.write_all(part))?;
+                parts.try_for_each(|part| encoder.write_all(part))?;
                 encoder.finish()
             }
             Self::Zstd => {
                 let mut encoder = zstd::Encoder::new(Vec::new(), 1)?;
-                parts.iter().try_for_each(|part| encoder.write_all(part))?;
+                parts.try_for_each(|part| encoder.write_all(part))?;
                 encoder.finish()
             }
         }
@@ -143,7 +152,7 @@ impl Coding {
             Self::Deflate => "deflate",
             Self::Zstd => "zstd",
         };
-        let mut response = Response::new(Body::from(compressed));
+        let mut response = with_body(Body::from(compressed));
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(name));
         response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
         response

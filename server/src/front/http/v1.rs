@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use models::oip::{BinaryOutputs, Encoded};
 use serde_json::json;
 
-use super::infer::{Exchange, long_in_json, variant_name};
+use super::infer::{Exchange, long_in_json};
 use super::reply::{self, Payload};
 use super::target::{self, Target};
 use super::{HttpError, body};
@@ -26,7 +26,7 @@ pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, req
     }
     let mut exchange = Exchange::new(&target.model, target::peer(&parts.extensions), &parts.headers);
     if let Some(label) = target.label {
-        parts.headers.insert(&names::VARIANT, HeaderValue::from_static(variant_name(label)));
+        parts.headers.insert(&names::VARIANT, HeaderValue::from_static(label.name()));
     }
     let answer = async {
         let (body, _held) = body::read(&parts.headers, body, &front).await?;
