@@ -12,7 +12,7 @@ use crate::onnx;
 use crate::plan::{Plan, Profile};
 use crate::sample::{Pattern, sample};
 use crate::signature::{Signature, TensorSpec};
-use crate::tensor::NamedTensor;
+use crate::tensor::{NamedTensor, Tensor};
 use crate::trial::trial;
 
 /// A model on a device. Immutable: any number of batches may run at once.
@@ -117,10 +117,20 @@ impl Model {
         self.signature.check(inputs).map_err(RunError::Inputs)?;
         // Each name is there exactly once, as checked.
         let ordered =
-            self.signature.inputs.iter().filter_map(|spec| {
-                inputs.iter().find(|input| input.name == spec.name).map(|input| input.tensor.clone())
-            });
-        let outputs = self.plan.run(ordered.collect())?;
+            self.signature.inputs.iter().filter_map(|spec| inputs.iter().find(|input| input.name == spec.name));
+        self.run_plan(ordered.map(|input| input.tensor.clone()).collect())
+    }
+
+    /// [`run`](Self::run) for inputs that [`Signature::check`] has accepted, in the signature's order.
+    ///
+    /// # Errors
+    /// An index out of range, or a step that failed, as one does whose inputs were not checked.
+    pub fn run_checked(&self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>, RunError> {
+        self.run_plan(inputs.iter().map(|input| input.tensor.clone()).collect())
+    }
+
+    fn run_plan(&self, inputs: Vec<Tensor>) -> Result<Vec<NamedTensor>, RunError> {
+        let outputs = self.plan.run(inputs)?;
         Ok(outputs.into_iter().map(|(name, tensor)| NamedTensor { name, tensor }).collect())
     }
 

@@ -238,10 +238,10 @@ impl Executable {
         cost.flops.saturating_mul(square) <= INLINE_FLOPS_MAX && cost.bytes.saturating_mul(square) <= INLINE_BYTES_MAX
     }
 
-    /// Computes on the calling thread.
+    /// Computes on the calling thread. `inputs` are in the signature's order, and were checked against it.
     pub fn run_inline(&self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>, ExecuteError> {
         // A panic in a model is that model's failure, not the process's: the plan holds no state between runs.
-        match catch_unwind(AssertUnwindSafe(|| self.model().run(inputs))) {
+        match catch_unwind(AssertUnwindSafe(|| self.model().run_checked(inputs))) {
             Ok(Ok(outputs)) => Ok(outputs),
             Ok(Err(error)) => Err(execute_error(&error)),
             Err(_) => Err(ExecuteError::Model("the model panicked".to_owned())),

@@ -39,8 +39,15 @@ pub(super) struct OutputJson {
 /// # Errors
 /// The first thing that is wrong with the JSON, or the list that is over its limit.
 pub(super) fn read(text: &[u8], limits: Limits) -> Result<RequestJson<'_>, Invalid> {
+    // Once for all of it, and not for each string.
+    let text = std::str::from_utf8(text).map_err(|error| {
+        Invalid(format!(
+            "the body is not the JSON of an infer request: it is not UTF-8 at byte {}",
+            error.valid_up_to()
+        ))
+    })?;
     let mut refused = None;
-    let mut json = serde_json::Deserializer::from_slice(text);
+    let mut json = serde_json::Deserializer::from_str(text);
     let read = serde::Deserializer::deserialize_map(&mut json, Request { limits, refused: &mut refused });
     let read = read.and_then(|request| json.end().map(|()| request));
     // What serde's error would put among its own words.

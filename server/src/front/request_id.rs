@@ -29,7 +29,7 @@ thread_local! {
 /// A new id: 128 random bits, as a version 4 UUID.
 pub(crate) fn made() -> HeaderValue {
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    uuid::Builder::from_random_bytes(RNG.with_borrow_mut(rand::Rng::random))
+    uuid::Builder::from_random_bytes(RNG.with_borrow_mut(rand::Rng::random::<u128>).to_ne_bytes())
         .into_uuid()
         .hyphenated()
         .encode_lower(&mut text);

@@ -154,16 +154,14 @@ impl Inference {
         match &*self.0 {
             Path::Real(parts) => {
                 let span = span(&request, request_id);
-                traces::join(&span, headers);
-                let result = parts.route(request, headers, request_id).instrument(span.clone()).await;
-                match &result {
-                    Ok(reply) => {
-                        span.record("version", &*reply.version).record("variant", reply.variant.name());
-                    }
-                    Err(error) => {
-                        span.record("code", error.code().name());
-                        parts.metrics.refused(error.code());
-                    }
+                let result = if span.is_disabled() {
+                    parts.route(request, headers, request_id).await
+                } else {
+                    traces::join(&span, headers);
+                    Box::pin(parts.traced(span, request, headers, request_id)).await
+                };
+                if let Err(error) = &result {
+                    parts.metrics.refused(error.code());
                 }
                 result
             }
@@ -188,6 +186,21 @@ fn span(request: &InferRequest, request_id: &str) -> Span {
 }
 
 impl Parts {
+    async fn traced(
+        &self,
+        span: Span,
+        request: InferRequest,
+        headers: &HeaderMap,
+        request_id: &str,
+    ) -> Result<InferReply, InferError> {
+        let result = self.route(request, headers, request_id).instrument(span.clone()).await;
+        match &result {
+            Ok(reply) => span.record("version", &*reply.version).record("variant", reply.variant.name()),
+            Err(error) => span.record("code", error.code().name()),
+        };
+        result
+    }
+
     async fn route(
         &self,
         request: InferRequest,

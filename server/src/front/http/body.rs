@@ -34,7 +34,8 @@ where
         match ready_soon(collected.as_mut()).await {
             Some(body) => body?,
             None => {
-                let received = tokio::time::timeout(limits.body_read_timeout, collected);
+                // Boxed, as all that few requests need: what every request has room for is moved and touched by all.
+                let received = Box::pin(tokio::time::timeout(limits.body_read_timeout, collected));
                 let timed_out = |_| HttpError::BodyTimeout { seconds: limits.body_read_timeout.as_secs() };
                 received.await.map_err(timed_out)??
             }

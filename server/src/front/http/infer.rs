@@ -1,5 +1,6 @@
 //! `POST /v2/models/{model}[/versions/{version}]/infer`, and what V1's predict shares with it.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,48 +24,58 @@ use crate::route::Variant;
 /// [`answer`] for the router.
 pub(super) async fn routed(State(front): State<Arc<Front>>, target: Target, request: Request) -> Response {
     let peer = target::peer(request.extensions());
-    answer(&front, target, peer, request).await
+    let Ok(response) = answer(front, target, peer, request).await;
+    response
 }
 
 /// Answers one inference call.
 pub(super) async fn answer<B>(
-    front: &Front,
+    front: Arc<Front>,
     target: Target,
     peer: Option<SocketAddr>,
     request: http::Request<B>,
-) -> Response
+) -> Result<Response, Infallible>
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
     let (parts, body) = request.into_parts();
     let mut exchange = Exchange::new(&target.model, peer, &parts.headers);
-    let answer = async {
-        let (body, _held) = body::read(&parts.headers, body, front).await?;
-        exchange.request_bytes = body.len();
-        let (json_length, limits) = (header_length(&parts.headers)?, front.limits.oip());
-        let long = json_length.unwrap_or(body.len()) > body::JSON_INLINE_BYTES_MAX;
-        let decoded = body::off_thread(long, move || oip::decode(&body, json_length, limits)).await??;
-        exchange.adopt_id(&decoded.id);
-        let request = InferRequest {
-            model: target.model.clone(),
-            version: target.version,
-            id: decoded.id,
-            inputs: decoded.inputs,
-            outputs: decoded.outputs,
-            timeout: shorter(decoded.timeout, target::timeout(&parts.headers)?),
-            form: Form::Json(decoded.binary),
-        };
-        let reply = front.inference.infer(request, &parts.headers, exchange.request_id()).await?;
-        exchange.answered(&reply);
-        let encoded = body::off_thread(long_in_json(&reply.outputs), move || encode(&reply)).await?;
-        Ok(exchange.sent(Payload::new(encoded?)))
-    };
-    let answer: Result<Payload, HttpError> = answer.await;
-    let response = match answer {
+    let response = match payload(&front, &target, &parts.headers, body, &mut exchange).await {
         Ok(payload) => payload.respond(&parts.headers).await,
         Err(error) => error.into_response(),
     };
-    exchange.finish(front, response)
+    Ok(exchange.finish(&front, response))
+}
+
+async fn payload<B>(
+    front: &Front,
+    target: &Target,
+    headers: &HeaderMap,
+    body: B,
+    exchange: &mut Exchange<'_>,
+) -> Result<Payload, HttpError>
+where
+    B: http_body::Body<Data = bytes::Bytes>,
+{
+    let (body, _held) = body::read(headers, body, front).await?;
+    exchange.request_bytes = body.len();
+    let (json_length, limits) = (header_length(headers)?, front.limits.oip());
+    let long = json_length.unwrap_or(body.len()) > body::JSON_INLINE_BYTES_MAX;
+    let decoded = body::off_thread(long, move || oip::decode(&body, json_length, limits)).await??;
+    exchange.adopt_id(&decoded.id);
+    let request = InferRequest {
+        model: target.model.clone(),
+        version: target.version.clone(),
+        id: decoded.id,
+        inputs: decoded.inputs,
+        outputs: decoded.outputs,
+        timeout: shorter(decoded.timeout, target::timeout(headers)?),
+        form: Form::Json(decoded.binary),
+    };
+    let reply = front.inference.infer(request, headers, exchange.request_id()).await?;
+    exchange.answered(&reply);
+    let encoded = body::off_thread(long_in_json(&reply.outputs), move || encode(&reply)).await?;
+    Ok(exchange.sent(Payload::new(encoded?)))
 }
 
 fn encode(reply: &InferReply) -> Result<Encoded, Invalid> {

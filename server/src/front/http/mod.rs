@@ -73,8 +73,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if let Some(target) = Target::of_infer(request.method(), request.uri().path()) {
-            let (front, peer) = (Arc::clone(&self.front), self.peer);
-            return Box::pin(async move { Ok(infer::answer(&front, target, peer, request).await) });
+            return Box::pin(infer::answer(Arc::clone(&self.front), target, self.peer, request));
         }
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(ConnectInfo(peer));

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,9 +17,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::{Interval, Sleep};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use super::coarse::{self, Coarse};
 use super::{ListenOptions, Protocol};
 
 /// Bytes that a caller may have under way on one stream, and on one connection, before the server reads them.
@@ -44,7 +46,7 @@ pub(super) struct Connections {
     age_jitter: Duration,
     age_grace: Duration,
     linger: Duration,
-    first_byte_timeout: Duration,
+    header_read_timeout: Duration,
     /// Nothing but HTTP/2 is spoken.
     grpc: bool,
     shutdown: CancellationToken,
@@ -60,7 +62,7 @@ impl Connections {
             age_grace: options.connection_age_grace,
             // A drain with little time keeps most of it for requests.
             linger: LINGER.min(options.drain_timeout / 4),
-            first_byte_timeout: options.header_read_timeout,
+            header_read_timeout: options.header_read_timeout,
             grpc: options.protocol == Protocol::Grpc,
             shutdown,
             cut,
@@ -82,7 +84,7 @@ impl Connections {
         let spoke = tokio::select! {
             // What has arrived is served, whatever else happened meanwhile.
             biased;
-            spoke = tokio::time::timeout(self.first_byte_timeout, stream.readable()) => spoke.is_ok(),
+            spoke = tokio::time::timeout(self.header_read_timeout, stream.readable()) => spoke.is_ok(),
             () = self.drained() => false,
         };
         if spoke {
@@ -117,24 +119,20 @@ impl Connections {
             }
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(io), service));
-        let aged = async {
-            match self.age_max {
-                Some(age) => tokio::time::sleep(jittered(age, self.age_jitter, rand::random())).await,
-                None => std::future::pending().await,
-            }
-        };
         // Polled when it has something to say and not with each request: asking a token takes a lock that the
         // connections share.
-        let mut asked_to_end = FuturesUnordered::from_iter([async {
-            tokio::select! {
-                () = self.shutdown.cancelled() => {}
-                () = aged => {}
+        let mut news = FuturesUnordered::from_iter([News::of(self).next()]);
+        loop {
+            let told = tokio::select! {
+                biased;
+                ended = connection.as_mut() => return log_end(ended),
+                told = news.next() => told.flatten(),
+            };
+            match told {
+                // The connection looks at its timers when it is polled.
+                Some(more) => news.push(more.next()),
+                None => break,
             }
-        }]);
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => return log_end(ended),
-            _ = asked_to_end.next() => {}
         }
         state.closing.store(true, Ordering::Relaxed);
         if self.grpc || state.http2.load(Ordering::Relaxed) {
@@ -173,6 +171,42 @@ impl Connections {
     }
 }
 
+/// What a connection waits for beside its requests.
+struct News {
+    shutdown: CancellationToken,
+    aged: Option<Pin<Box<Sleep>>>,
+    ticks: Interval,
+}
+
+impl News {
+    fn of(connections: &Connections) -> Self {
+        let age = |age| jittered(age, connections.age_jitter, rand::random());
+        let mut ticks = tokio::time::interval(coarse::interval(connections.header_read_timeout));
+        ticks.reset();
+        Self {
+            shutdown: connections.shutdown.clone(),
+            aged: connections.age_max.map(|max| Box::pin(tokio::time::sleep(age(max)))),
+            ticks,
+        }
+    }
+
+    /// `None` when the connection is asked to end; else it is time to look at its timers.
+    async fn next(mut self) -> Option<Self> {
+        let aged = async {
+            match &mut self.aged {
+                Some(aged) => aged.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => None,
+            () = aged => None,
+            _ = self.ticks.tick() => Some(self),
+        }
+    }
+}
+
 /// What a connection and the requests on it tell each other.
 #[derive(Default)]
 struct State {
@@ -196,11 +230,7 @@ fn jittered(age: Duration, jitter: Duration, random: u32) -> Duration {
 
 fn builder(options: &ListenOptions) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(options.header_read_timeout)
-        .max_buf_size(READ_BUFFER_BYTES_MAX);
+    builder.http1().timer(Coarse).header_read_timeout(options.header_read_timeout).max_buf_size(READ_BUFFER_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
