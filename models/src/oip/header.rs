@@ -41,11 +41,21 @@ impl Header {
         Ok(Self { what, datatype, shape: dims.collect::<Result<_, _>>()? })
     }
 
+    /// What an input said that was accepted.
+    pub(super) fn of_input(tensor: &Tensor) -> Self {
+        Self { what: "input", datatype: tensor.datatype(), shape: tensor.shape().to_vec() }
+    }
+
     /// The tensor of raw little-endian bytes.
     ///
     /// # Errors
     /// The bytes do not fit datatype and shape.
     pub fn raw(self, name: &str, data: Bytes) -> Result<NamedTensor, String> {
+        self.named(Arc::from(name), data)
+    }
+
+    /// [`raw`](Self::raw) with a name that is there already.
+    pub(super) fn named(self, name: Arc<str>, data: Bytes) -> Result<NamedTensor, String> {
         // Models see 0 and 1 only; clients that send other bytes for true get what they mean.
         let data = match self.datatype {
             Datatype::Bool if data.iter().any(|byte| *byte > 1) => {
@@ -54,8 +64,8 @@ impl Header {
             _ => data,
         };
         let tensor = Tensor::new(self.datatype, self.shape, data);
-        let tensor = tensor.map_err(|error| format!("{} '{}': {error}", self.what, shown(name)))?;
-        Ok(NamedTensor { name: Arc::from(name), tensor })
+        let tensor = tensor.map_err(|error| format!("{} '{}': {error}", self.what, shown(&name)))?;
+        Ok(NamedTensor { name, tensor })
     }
 }
 

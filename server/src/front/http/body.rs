@@ -44,7 +44,7 @@ where
     let Some(encoding) = encoding else { return Ok((body, held)) };
     let (limit, budget) = (limits.inflated_bytes, front.budget.clone());
     // Inflating may take milliseconds, however small the body.
-    off_thread(true, move || {
+    off_thread(move || {
         // What was sent is let go of once it is inflated, and its room with it.
         let mut inflated = Held::default();
         let bytes = inflate(encoding, &body, limit, &budget, &mut inflated)?;
@@ -70,14 +70,8 @@ async fn ready_soon<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     .await
 }
 
-/// Does `work` here, or off the threads that serve everyone else where it is `long`.
-pub(super) async fn off_thread<T: Send + 'static>(
-    long: bool,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, HttpError> {
-    if !long {
-        return Ok(work());
-    }
+/// Does `work`, which is long, off the threads that serve everyone else.
+pub(super) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, HttpError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| HttpError::GoingAway)
 }
 
@@ -199,9 +193,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_long_work_leaves_the_thread() {
+    async fn long_work_leaves_the_thread() {
         let id = || std::thread::current().id();
-        assert_eq!(off_thread(false, id).await.unwrap(), id());
-        assert_ne!(off_thread(true, id).await.unwrap(), id());
+        assert_ne!(off_thread(id).await.unwrap(), id());
     }
 }

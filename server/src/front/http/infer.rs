@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue};
 use models::NamedTensor;
-use models::oip::{self, BinaryOutputs, Encoded, HEADER_LENGTH, Invalid};
+use models::oip::{self, BinaryOutputs, Encoded, HEADER_LENGTH, Invalid, Repeated};
 use tokio::time::Instant;
 
 use super::reply::Payload;
@@ -23,33 +23,35 @@ use crate::route::Variant;
 
 /// [`answer`] for the router.
 pub(super) async fn routed(State(front): State<Arc<Front>>, target: Target, request: Request) -> Response {
-    let peer = target::peer(request.extensions());
-    let Ok(response) = answer(front, target, peer, request).await;
+    let call = Call { front, repeated: Arc::default(), peer: target::peer(request.extensions()), target };
+    let Ok(response) = answer(call, request).await;
     response
 }
 
+/// An inference call, before its request is read.
+pub(super) struct Call {
+    pub(super) front: Arc<Front>,
+    pub(super) repeated: Arc<Repeated>,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) target: Target,
+}
+
 /// Answers one inference call.
-pub(super) async fn answer<B>(
-    front: Arc<Front>,
-    target: Target,
-    peer: Option<SocketAddr>,
-    request: http::Request<B>,
-) -> Result<Response, Infallible>
+pub(super) async fn answer<B>(call: Call, request: http::Request<B>) -> Result<Response, Infallible>
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
     let (parts, body) = request.into_parts();
-    let mut exchange = Exchange::new(&target.model, peer, &parts.headers);
-    let response = match payload(&front, &target, &parts.headers, body, &mut exchange).await {
+    let mut exchange = Exchange::new(&call.target.model, call.peer, &parts.headers);
+    let response = match payload(&call, &parts.headers, body, &mut exchange).await {
         Ok(payload) => payload.respond(&parts.headers).await,
         Err(error) => error.into_response(),
     };
-    Ok(exchange.finish(&front, response))
+    Ok(exchange.finish(&call.front, response))
 }
 
 async fn payload<B>(
-    front: &Front,
-    target: &Target,
+    call: &Call,
     headers: &HeaderMap,
     body: B,
     exchange: &mut Exchange<'_>,
@@ -57,11 +59,16 @@ async fn payload<B>(
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
+    let Call { front, repeated, target, .. } = call;
     let (body, _held) = body::read(headers, body, front).await?;
     exchange.request_bytes = body.len();
     let (json_length, limits) = (header_length(headers)?, front.limits.oip());
     let long = json_length.unwrap_or(body.len()) > body::JSON_INLINE_BYTES_MAX;
-    let decoded = body::off_thread(long, move || oip::decode(&body, json_length, limits)).await??;
+    let decoded = if long {
+        body::off_thread(move || oip::decode(&body, json_length, limits)).await??
+    } else {
+        repeated.decode(&body, json_length, limits)?
+    };
     exchange.adopt_id(&decoded.id);
     let request = InferRequest {
         model: target.model.clone(),
@@ -74,8 +81,9 @@ where
     };
     let reply = front.inference.infer(request, headers, exchange.request_id()).await?;
     exchange.answered(&reply);
-    let encoded = body::off_thread(long_in_json(&reply.outputs), move || encode(&reply)).await?;
-    Ok(exchange.sent(Payload::new(encoded?)))
+    let encoded =
+        if long_in_json(&reply.outputs) { body::off_thread(move || encode(&reply)).await?? } else { encode(&reply)? };
+    Ok(exchange.sent(Payload::new(encoded)))
 }
 
 fn encode(reply: &InferReply) -> Result<Encoded, Invalid> {

@@ -27,11 +27,13 @@ use axum::extract::ConnectInfo;
 use axum::response::Response;
 use axum::routing::{get, post};
 use futures::future::BoxFuture;
+use models::oip::Repeated;
 use tower::Service;
 
 use super::Front;
 use super::listen::PerPeer;
 use error::HttpError;
+use infer::Call;
 use target::Target;
 
 pub(crate) use error::error_response;
@@ -42,20 +44,22 @@ pub struct HttpService {
     front: Arc<Front>,
     router: Router,
     peer: Option<SocketAddr>,
+    /// Of one connection.
+    repeated: Arc<Repeated>,
 }
 
 impl PerPeer for HttpService {
     type Service = Self;
 
     fn for_peer(&self, peer: SocketAddr) -> Self {
-        Self { peer: Some(peer), ..self.clone() }
+        Self { peer: Some(peer), repeated: Arc::default(), ..self.clone() }
     }
 }
 
 /// Every endpoint of the HTTP port.
 #[must_use]
 pub fn service(front: Arc<Front>) -> HttpService {
-    HttpService { router: router(Arc::clone(&front)), front, peer: None }
+    HttpService { router: router(Arc::clone(&front)), front, peer: None, repeated: Arc::default() }
 }
 
 impl<B> Service<Request<B>> for HttpService
@@ -73,7 +77,9 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if let Some(target) = Target::of_infer(request.method(), request.uri().path()) {
-            return Box::pin(infer::answer(Arc::clone(&self.front), target, self.peer, request));
+            let call =
+                Call { front: Arc::clone(&self.front), repeated: Arc::clone(&self.repeated), peer: self.peer, target };
+            return Box::pin(infer::answer(call, request));
         }
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(ConnectInfo(peer));

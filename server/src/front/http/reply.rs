@@ -25,7 +25,7 @@ pub(super) fn json(body: Vec<u8>) -> Response {
 }
 
 /// Headers of an answer: what is inserted later finds room.
-const HEADERS: usize = 8;
+const HEADERS: usize = 6;
 
 /// The bytes of an infer response, and how much of them is JSON where there is more.
 pub(super) struct Payload {

@@ -33,8 +33,8 @@ pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, req
         exchange.request_bytes = body.len();
         let signature = version(&front, &target)?.signature;
         let (long, limits) = (body.len() > body::JSON_INLINE_BYTES_MAX, Arc::clone(&front));
-        let decoded = body::off_thread(long, move || v1::decode(&body, &signature, &limits.limits)).await?;
-        let (inputs, format) = decoded?;
+        let decode = move || v1::decode(&body, &signature, &limits.limits);
+        let (inputs, format) = if long { body::off_thread(decode).await?? } else { decode()? };
         let request = InferRequest {
             model: target.model.clone(),
             version: target.version.clone(),
@@ -46,8 +46,10 @@ pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, req
         };
         let reply = front.inference.infer(request, &parts.headers, exchange.request_id()).await?;
         exchange.answered(&reply);
-        let json = body::off_thread(long_in_json(&reply.outputs), move || v1::encode(&reply.outputs, format)).await?;
-        Ok(exchange.sent(Payload::new(Encoded { json: json?, binary: Vec::new() })))
+        let long = long_in_json(&reply.outputs);
+        let encode = move || v1::encode(&reply.outputs, format);
+        let json = if long { body::off_thread(encode).await?? } else { encode()? };
+        Ok(exchange.sent(Payload::new(Encoded { json, binary: Vec::new() })))
     };
     let answer: Result<Payload, HttpError> = answer.await;
     let response = match answer {
