@@ -12,6 +12,7 @@ pub mod cli;
 pub mod device;
 pub mod feed;
 pub mod front;
+pub mod identity;
 pub mod infer;
 pub mod keep;
 pub mod rollout;

@@ -14,21 +14,11 @@ use tokio::time::Instant;
 
 use crate::batch::{Answer, BatchError, Full, Limits, Pending, Queue, Work};
 use crate::device::Executable;
+use crate::identity::Identity;
 use crate::rollout::Resident;
 use crate::rollout::analysis::Evidence;
 use crate::store::VerifiedArtifact;
 use crate::telemetry::{Metrics, VersionMetrics};
-
-/// Names and bytes of a version.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// Model name.
-    pub model: Arc<str>,
-    /// Release label.
-    pub version: Arc<str>,
-    /// Root digest of the artifact.
-    pub digest: Digest,
-}
 
 /// A version that can answer requests.
 pub struct LiveVersion {

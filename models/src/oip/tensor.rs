@@ -1,14 +1,14 @@
 //! A tensor in JSON: `{name, datatype, shape, parameters, data}`, its elements in `data` or in bytes that follow.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::header::rank_within;
-use super::wire::Shape;
 use super::{HEADER_LENGTH, Header, Limits, NO_SHARED_MEMORY, Shown, json, shown};
 use crate::tensor::NamedTensor;
 
@@ -100,5 +100,46 @@ impl Binary {
                 Err(format!("input '{name}': binary_data_size is {size}, but only {left} bytes follow the JSON"))
             }
         }
+    }
+}
+
+/// Dimensions as they came: more than a tensor can have are counted, not kept.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// The first of them.
+    pub(super) dims: Vec<i64>,
+    /// How many there were.
+    pub(super) rank: usize,
+}
+
+impl Shape {
+    /// More than any limit on a tensor's rank.
+    const KEPT_MAX: usize = 64;
+}
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Dims)
+    }
+}
+
+struct Dims;
+
+impl<'de> Visitor<'de> for Dims {
+    type Value = Shape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Shape, A::Error> {
+        let mut shape = Shape { dims: Vec::new(), rank: 0 };
+        while let Some(dim) = list.next_element()? {
+            if shape.rank < Shape::KEPT_MAX {
+                shape.dims.push(dim);
+            }
+            shape.rank += 1;
+        }
+        Ok(shape)
     }
 }

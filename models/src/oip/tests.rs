@@ -63,7 +63,7 @@ fn lists_are_not_read_past_their_limits() {
     assert!(refusal(r#"{"inputs":[],"inputs":[]}"#).contains("duplicate field `inputs`"));
     assert!(refusal(r#"[]"#).contains("expected an object with inputs"));
     assert!(refusal(r#"{"inputs":[],"more":{"x":[1]},"id":7}"#).contains("invalid type: integer `7`"));
-    let shape: wire::Shape = serde_json::from_str(&format!("[{}0]", "0,".repeat(99_999))).unwrap();
+    let shape: tensor::Shape = serde_json::from_str(&format!("[{}0]", "0,".repeat(99_999))).unwrap();
     assert_eq!((shape.dims.len(), shape.rank), (64, 100_000));
     let long = tensor(&format!(r#"{{"name": "x", "datatype": "FP32", "shape": [{}0]}}"#, "0,".repeat(99_999)));
     assert_eq!(long.unwrap_err(), "input 'x': shape has 100000 dimensions, over the limit of 16");

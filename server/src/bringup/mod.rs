@@ -22,10 +22,11 @@ use tracing::Instrument;
 
 use crate::background::Background;
 use crate::device::{Device, Executable, ExecuteError, OutOfMemory};
+use crate::identity::Identity;
 use crate::rollout::{StageError, StagePhase, StageRequest, Staged, Stager};
 use crate::store::{Fetch, Progress, ProgressPhase, Store, VerifiedArtifact};
 use crate::telemetry::{Metrics, reload::ReloadResult};
-use crate::version::{Identity, LiveVersion};
+use crate::version::LiveVersion;
 
 /// Names of the points where a test may stop or abort a bring-up.
 pub const FAIL_POINTS: &[&str] = &[

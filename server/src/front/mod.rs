@@ -12,6 +12,7 @@ pub mod convert;
 pub mod grpc;
 pub mod http;
 pub mod listen;
+pub mod proto;
 pub mod status;
 
 mod request_id;

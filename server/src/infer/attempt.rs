@@ -15,6 +15,7 @@ use crate::device::ExecuteError;
 use crate::rollout::Resident;
 use crate::rollout::analysis::Outcome;
 use crate::route::{ModelRoutes, Variant};
+use crate::telemetry::Served;
 use crate::version::{LiveVersion, SubmitError};
 
 /// What the caller sent, before any version has looked at it.
@@ -185,7 +186,8 @@ async fn attempt(pick: &Pick, asked: Asked<'_>, peer: Peer) -> Tried {
     let select = |answer: Answer| Answer { outputs: check::select(answer.outputs, wanted.as_deref()), ..answer };
     let (outcome, result) = verdict(pick.variant, result, || non_finite(&given), asked.form, select);
     let code = result.as_ref().map_or_else(InferError::code, |_| Code::Ok);
-    pick.live.metrics().request(pick.variant, code, latency, result.as_ref().ok(), rows);
+    let served = result.as_ref().ok().map(|answer| Served { queued: answer.queued, compute: answer.compute });
+    pick.live.metrics().request(pick.variant, code, latency, served, rows);
     Tried { result, outcome, latency }
 }
 

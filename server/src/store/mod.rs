@@ -12,6 +12,7 @@ mod digest;
 mod error;
 mod failpoint;
 mod fetch;
+mod files;
 mod flight;
 mod listing;
 mod manifest;

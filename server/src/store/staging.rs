@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::FetchError;
-use super::cache::{sync_folder, write_whole};
 use super::digest::{FileDigest, Hasher, Sha256};
 use super::failpoint::{self, pass};
+use super::files::{sync_folder, write_whole};
 use super::listing::Listing;
 
 const PLAN_NAME: &str = "plan.json";

@@ -4,8 +4,7 @@
 //! more as they are handed out, so what a loader gets is what was verified.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use config::{Digest, Signing, SigningPolicy};
 use super::FetchError;
 use super::cache::{CacheKey, Entry, Lease};
 use super::digest::{FileDigest, MANIFEST_NAME, Sha256, covered, root};
+use super::files::read_bounded;
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use super::oms::{self, PublicKey, SIGNATURE_BYTES_MAX, Scope, SignatureError};
 use super::staging::FILES_NAME;
@@ -268,14 +268,4 @@ fn read_exact(folder: &Path, file: &FileDigest) -> io::Result<Bytes> {
     }
     let problem = format!("{} in the cache is no longer what was verified", file.name);
     Err(io::Error::new(io::ErrorKind::InvalidData, problem))
-}
-
-fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bytes_max {
-        Err(io::Error::other(format!("it is larger than {bytes_max} bytes")))
-    } else {
-        Ok(bytes)
-    }
 }

@@ -14,7 +14,7 @@ use super::State;
 use super::histogram::Histogram;
 use super::version::{VariantMetrics, VersionMetrics};
 use crate::device::Device;
-use crate::infer::Code;
+use crate::infer::error::Code;
 use crate::route::Variant;
 
 /// Reads the process's counters at each scrape.

@@ -11,10 +11,10 @@ use super::reload::ReloadResult;
 use super::rollout::RolloutCollector;
 use crate::background::Background;
 use crate::device::Device;
+use crate::identity::Identity;
 use crate::rollout::analysis::{Conclusion, Tally};
 use crate::rollout::status::{MetricStatus, ModelStatus};
 use crate::rollout::{Phase, Status};
-use crate::version::Identity;
 
 /// Type and label names by metric.
 type Families = BTreeMap<String, (String, BTreeSet<String>)>;

@@ -20,11 +20,11 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 
 pub use reload::ReloadMetrics;
-pub use version::{DurationStat, Statistics, VersionMetrics};
+pub use version::{DurationStat, Served, Statistics, VersionMetrics};
 
 use crate::device::Device;
-use crate::infer::Code;
-use crate::version::Identity;
+use crate::identity::Identity;
+use crate::infer::error::Code;
 
 /// Every metric of the process.
 #[derive(Debug)]

@@ -8,10 +8,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use super::histogram::Histogram;
-use crate::batch::Answer;
-use crate::infer::Code;
+use crate::identity::Identity;
+use crate::infer::error::Code;
 use crate::route::Variant;
-use crate::version::Identity;
+
+/// Where the time of an answered request went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served {
+    /// In the version's queue.
+    pub queued: Duration,
+    /// In its batch on the device.
+    pub compute: Duration,
+}
 
 /// Batches of up to this many rows are counted without a lock; larger ones take longer than a lock does.
 const SIZES_COUNTED: usize = 64;
@@ -169,12 +177,12 @@ impl VersionMetrics {
     }
 
     /// Counts one finished attempt.
-    pub fn request(&self, variant: Variant, code: Code, latency: Duration, answer: Option<&Answer>, rows: usize) {
+    pub fn request(&self, variant: Variant, code: Code, latency: Duration, served: Option<Served>, rows: usize) {
         let metrics = &self.variants[variant as usize];
         metrics.codes[code as usize].fetch_add(1, Ordering::Relaxed);
         metrics.request_seconds.observe_duration(latency);
-        match (answer, code) {
-            (Some(answer), _) => metrics.answered(latency, answer, rows),
+        match (served, code) {
+            (Some(served), _) => metrics.answered(latency, served, rows),
             (None, Code::Overloaded) => metrics.stats.reject.add(latency),
             (None, _) => metrics.stats.fail.add(latency),
         }
@@ -227,11 +235,11 @@ impl VersionMetrics {
 }
 
 impl VariantMetrics {
-    fn answered(&self, latency: Duration, answer: &Answer, rows: usize) {
-        self.queue_seconds.observe_duration(answer.queued);
-        self.compute_seconds.observe_duration(answer.compute);
+    fn answered(&self, latency: Duration, served: Served, rows: usize) {
+        self.queue_seconds.observe_duration(served.queued);
+        self.compute_seconds.observe_duration(served.compute);
         self.stats.success.add(latency);
-        self.stats.queue.add(answer.queued);
+        self.stats.queue.add(served.queued);
         self.stats.rows.fetch_add(rows as u64, Ordering::Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.stats.last_inference_ms.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);

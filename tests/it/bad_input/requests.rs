@@ -2,9 +2,9 @@
 
 use std::io::Write as _;
 
-use server::front::grpc::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
-use server::front::grpc::proto::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
-use server::front::grpc::proto::{InferTensorContents, ModelInferRequest, ModelMetadataRequest};
+use server::front::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
+use server::front::proto::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
+use server::front::proto::{InferTensorContents, ModelInferRequest, ModelMetadataRequest};
 use tests::sandbox::Running;
 
 use super::{GOOD, Table, answered_by};

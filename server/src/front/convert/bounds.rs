@@ -8,7 +8,7 @@ use bytes::Bytes;
 use models::oip::{Limits, too_many};
 
 use super::invalid;
-use crate::front::grpc::proto::ModelInferRequest;
+use crate::front::proto::ModelInferRequest;
 use crate::infer::InferError;
 
 /// Inputs, and outputs asked for.
@@ -152,8 +152,8 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
-    use crate::front::grpc::proto::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
-    use crate::front::grpc::proto::{InferParameter, InferTensorContents};
+    use crate::front::proto::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
+    use crate::front::proto::{InferParameter, InferTensorContents};
 
     fn refusal(request: &ModelInferRequest) -> String {
         check(&request.encode_to_vec()).map_or_else(|error| error.to_string(), |()| String::new())

@@ -6,11 +6,11 @@ use models::{Datatype, Dim, Signature, TensorSpec};
 use serde_json::{Value, json};
 
 use crate::catalog::{Catalog, DurationStat, ModelView, Statistics, VersionView};
-use crate::front::grpc::proto::model_config::SchedulingChoice;
-use crate::front::grpc::proto::model_metadata_response::TensorMetadata;
-use crate::front::grpc::proto::model_version_policy::{All, PolicyChoice};
-use crate::front::grpc::proto::repository_index_response::ModelIndex;
-use crate::front::grpc::proto::{
+use crate::front::proto::model_config::SchedulingChoice;
+use crate::front::proto::model_metadata_response::TensorMetadata;
+use crate::front::proto::model_version_policy::{All, PolicyChoice};
+use crate::front::proto::repository_index_response::ModelIndex;
+use crate::front::proto::{
     DataType, InferBatchStatistics, InferStatistics, ModelConfig, ModelDynamicBatching, ModelInput,
     ModelMetadataResponse, ModelOutput, ModelStatistics, ModelTransactionPolicy, ModelVersionPolicy, StatisticDuration,
 };

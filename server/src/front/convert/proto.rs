@@ -12,10 +12,10 @@ use models::{Datatype, NamedTensor};
 
 use super::{invalid, name};
 use crate::front::Limits;
-use crate::front::grpc::proto::infer_parameter::ParameterChoice;
-use crate::front::grpc::proto::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
-use crate::front::grpc::proto::model_infer_response::InferOutputTensor;
-use crate::front::grpc::proto::{InferParameter, InferTensorContents, ModelInferRequest, ModelInferResponse};
+use crate::front::proto::infer_parameter::ParameterChoice;
+use crate::front::proto::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
+use crate::front::proto::model_infer_response::InferOutputTensor;
+use crate::front::proto::{InferParameter, InferTensorContents, ModelInferRequest, ModelInferResponse};
 use crate::infer::{Form, InferError, InferReply, InferRequest};
 
 /// Decodes `wire`. The `timeout` parameter is in microseconds; 0 is none.

@@ -11,8 +11,8 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstDecoder, ProstEncoder};
 
-use super::proto::ModelInferRequest;
 use crate::front::convert::bounds;
+use crate::front::proto::ModelInferRequest;
 use crate::front::status::grpc_status;
 
 /// The codec of every call, named in `build.rs`.

@@ -9,6 +9,7 @@ pub mod codec;
 mod arriving;
 mod deadline;
 mod health;
+mod infer;
 mod service;
 mod stream;
 
@@ -33,25 +34,11 @@ use tower::Service;
 
 use super::listen::{PerPeer, WithPeer};
 use super::status::PUSHBACK;
-use super::{Budget, Front};
+use super::{Budget, Front, proto};
 use arriving::Arriving;
 use health::Health;
 use proto::grpc_inference_service_server::GrpcInferenceServiceServer;
 use service::InferenceService;
-
-/// Messages, server and client of `proto/`.
-#[expect(
-    missing_docs,
-    clippy::allow_attributes,
-    clippy::allow_attributes_without_reason,
-    reason = "generated from proto/"
-)]
-pub mod proto {
-    tonic::include_proto!("inference");
-
-    /// The compiled `proto/`, for reflection.
-    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/inference_descriptor.bin"));
-}
 
 /// Every call of the gRPC port, for [`Listener::serve`](super::listen::Listener::serve).
 #[derive(Clone)]

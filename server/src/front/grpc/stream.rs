@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::proto::infer_parameter::ParameterChoice;
-use super::proto::{InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
-use super::{over_limit, service};
+use super::{infer, over_limit};
+use crate::front::proto::infer_parameter::ParameterChoice;
+use crate::front::proto::{InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
 use crate::front::{Front, told};
 
 /// What the stream came with.
@@ -66,7 +66,7 @@ fn going_away() -> Status {
 async fn answer(front: &Front, message: ModelInferRequest, caller: &Caller) -> ModelStreamInferResponse {
     let id = message.id.clone();
     let timeout = caller.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let caller = service::Caller { protocol: "grpc-stream", headers: &caller.headers, peer: caller.peer };
+    let caller = infer::Caller { protocol: "grpc-stream", headers: &caller.headers, peer: caller.peer };
     let request_id = caller.request_id(&message);
     match front.answer(message, &caller, &request_id, timeout).await {
         Ok(answer) => {

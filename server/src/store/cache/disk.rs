@@ -2,7 +2,7 @@
 //! they are read back. Blocking.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +10,7 @@ use config::{Digest, ModelName, Version};
 use serde::{Deserialize, Serialize};
 
 use super::super::digest::{FileDigest, Sha256};
+use super::super::files::{read_bounded, sync_folder, write_whole};
 use super::super::listing::name_problem;
 use super::CacheKey;
 
@@ -105,7 +106,7 @@ impl Layout {
     /// What `version` was when it was last pulled.
     pub(super) fn read_version(&self, model: &ModelName, version: &Version) -> io::Result<Option<Remembered>> {
         let path = self.version(model, version);
-        match read_bounded(&path) {
+        match read_bounded(&path, RECORD_BYTES_MAX) {
             Ok(bytes) => {
                 let VersionRecord { digest, names, uri } = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
                 let digest = Digest::parse(&digest).map_err(io::Error::other)?;
@@ -130,7 +131,8 @@ impl Layout {
 impl Entry {
     /// Reads the entry of an artifact folder; refuses one whose content does not fit the folder's name.
     pub(super) fn read(folder: &Path) -> io::Result<(CacheKey, Self)> {
-        let entry: Self = serde_json::from_slice(&read_bounded(&folder.join(ENTRY_NAME))?).map_err(io::Error::other)?;
+        let entry: Self = serde_json::from_slice(&read_bounded(&folder.join(ENTRY_NAME), RECORD_BYTES_MAX)?)
+            .map_err(io::Error::other)?;
         let key = CacheKey::of(&entry.files);
         let unsafe_name = |file: &FileDigest| name_problem(&file.name, usize::MAX).is_some();
         let other = folder.file_name().is_none_or(|name| *name != *key.to_string());
@@ -175,27 +177,4 @@ pub(super) fn mark_used(folder: &Path, now: SystemTime) -> io::Result<()> {
 pub(super) fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Replaces `path` in one step: readers see the old bytes or the new ones.
-pub(in super::super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = folder.join(format!(".{name}.draft"));
-    let mut file = File::create(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
-    sync_folder(folder)
-}
-
-/// Makes the names in a folder durable.
-pub(in super::super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(RECORD_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > RECORD_BYTES_MAX { Err(io::Error::other("the record is too large")) } else { Ok(bytes) }
 }

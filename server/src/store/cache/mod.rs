@@ -19,13 +19,14 @@ use std::time::SystemTime;
 use config::{Digest, ModelName, Version};
 use parking_lot::Mutex;
 
-pub(super) use disk::{Entry, Remembered, sync_folder, write_whole};
+pub(super) use disk::{Entry, Remembered};
 use disk::{Layout, last_used_ms, mark_used, millis};
 use evict::{Choice, Held, choose};
 pub(super) use key::CacheKey;
 
 use super::digest::FileDigest;
 use super::failpoint::{self, pass};
+use super::files::sync_folder;
 use super::staging;
 use super::{FetchError, StoreError};
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::super::cache::{CacheKey, Lease, Leased, write_whole};
+use super::super::cache::{CacheKey, Lease, Leased};
 use super::super::digest::{FileDigest, Sha256};
+use super::super::files::write_whole;
 use super::super::listing::name_problem;
 use super::super::oms::SIGNATURE_BYTES_MAX;
 use super::super::staging::FILES_NAME;

@@ -9,8 +9,8 @@ use prost::Message as _;
 use tonic::{Code, Request};
 
 use super::{client, input, refusal, request, typed};
-use crate::front::grpc::proto::infer_parameter::ParameterChoice;
-use crate::front::grpc::proto::*;
+use crate::front::proto::infer_parameter::ParameterChoice;
+use crate::front::proto::*;
 use crate::front::{Limits, testing};
 
 #[tokio::test]

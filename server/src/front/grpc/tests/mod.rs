@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
-use super::proto::model_infer_request::InferInputTensor;
-use super::proto::{InferTensorContents, ModelInferRequest};
 use crate::front::Front;
 use crate::front::listen::{ListenOptions, Listener, Protocol};
+use crate::front::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
+use crate::front::proto::model_infer_request::InferInputTensor;
+use crate::front::proto::{InferTensorContents, ModelInferRequest};
 
 pub(super) type Client = GrpcInferenceServiceClient<Channel>;
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{client, request};
-use crate::front::grpc::proto::ModelInferRequest;
+use crate::front::proto::ModelInferRequest;
 use crate::front::{AccessLog, Budget, Front, Limits, testing};
 use crate::infer::{InferReply, Inference};
 use crate::route::Variant;
