@@ -19,7 +19,8 @@ Examples:
 DIR is what MLflow logs: MLmodel and model.onnx (or another format that is read), golden/*.json where there are \
 recorded answers. Credentials come from the environment. A mark (.push-unfinished) goes first, the manifest last, and then \
 the mark goes away, so a half-uploaded version is never taken for a whole one; the same push again completes it. What is \
-there is compared and never overwritten: other bytes under the same URL are refused.
+there is compared and never overwritten: other bytes under the same URL are refused, and so is a signature for a \
+version that is there without one.
 
 Exit codes: 0 it is there, and was before or is now · 1 the directory or the key is wrong, or URL holds another version \
 · 3 the store did not answer or refused";
@@ -71,9 +72,14 @@ async fn show(mut heard: watch::Receiver<Progress>) {
 }
 
 fn report(args: &Args, pushed: &Pushed, console: &mut Console) -> Result<(), Failure> {
-    let Pushed { digest, files, bytes } = pushed;
+    let Pushed { digest, files, bytes, unchanged } = pushed;
     let size = indicatif::HumanBytes(*bytes);
-    console.line(format_args!("{STRONG}pushed{STRONG:#} {files} files ({size}) to {}", args.url))?;
+    let url = &args.url;
+    if *unchanged {
+        console.line(format_args!("{STRONG}unchanged{STRONG:#} {files} files ({size}) are at {url} already"))?;
+    } else {
+        console.line(format_args!("{STRONG}pushed{STRONG:#} {files} files ({size}) to {url}"))?;
+    }
     console.line(format_args!("{STRONG}digest{STRONG:#} {digest}"))?;
     let (uri, version) = templated(&args.url);
     console.line(format_args!("\n{FAINT}# in the values file{FAINT:#}"))?;
@@ -100,6 +106,7 @@ fn refused(error: &PushError) -> Failure {
         | PushError::Refused { .. }
         | PushError::Key { .. }
         | PushError::Occupied { .. }
+        | PushError::Unsigned { .. }
         | PushError::ReadOnly { .. } => Exit::BadInput,
         PushError::Sign(_) | PushError::FileChanged { .. } | PushError::Store { .. } => Exit::Failed,
     };

@@ -50,6 +50,8 @@ pub struct Pushed {
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
+    /// All of it was there already, and nothing was uploaded.
+    pub unchanged: bool,
 }
 
 /// Why a directory was not pushed.
@@ -89,6 +91,13 @@ pub enum PushError {
         url: String,
         /// What is there.
         found: String,
+    },
+    /// The same files are there, whole and without the signature that this push would add. The manifest that says so is
+    /// never overwritten.
+    #[error("{url} is there without a signature, and a version never changes: push it under another version")]
+    Unsigned {
+        /// The destination.
+        url: String,
     },
     /// A file changed while it was uploaded.
     #[error("{} changed during the push; push again when it is still", path.display())]
@@ -180,7 +189,7 @@ pub(super) async fn push_to(
     destination.put_manifest(manifest.clone()).await?;
     report(manifest.len() as u64);
     destination.unmark().await;
-    Ok(Pushed { digest: *digest, files: files.len() + 1, bytes })
+    Ok(Pushed { digest: *digest, files: files.len() + 1, bytes, unchanged: false })
 }
 
 async fn on_blocking_thread<T: Send + 'static>(

@@ -71,7 +71,7 @@ async fn the_same_push_again_changes_nothing() {
     let pushed = rig.push().await.unwrap();
     let manifest = rig.there().join(MANIFEST_NAME);
     let before = fs::metadata(&manifest).unwrap().modified().unwrap();
-    assert_eq!(rig.push().await.unwrap(), pushed);
+    assert_eq!(rig.push().await.unwrap(), Pushed { unchanged: true, ..pushed });
     assert_eq!(fs::metadata(&manifest).unwrap().modified().unwrap(), before);
 }
 
