@@ -197,6 +197,23 @@ fn a_wrong_command_line_is_usage() {
 }
 
 #[test]
+fn durations_are_written_as_in_settings() {
+    let server = Fake::admin(stable("v1"));
+    for good in ["0", "0.1", "30s", "1m30s", "99999999999999d"] {
+        let ended = sluice(&["wait", "--for=healthy", "--model", "x", "--timeout", good, "--admin", &server.url]);
+        assert_eq!(ended.exit, Exit::BadInput, "it asked, and there is no such model: {good}: {}", ended.err);
+    }
+    for (command, flag) in [(&["wait", "--for=healthy"][..], "--timeout"), (&["status", "--watch"], "--interval")] {
+        for bad in ["", "soon", "5 minutes", "-1"] {
+            let ended = sluice(&[command, &[&*format!("{flag}={bad}")]].concat());
+            let told = "not a duration; write a number of seconds, or 250ms, 30s, 5m or 1h";
+            assert_eq!(ended.exit, Exit::Usage, "{flag} {bad:?}: {}", ended.err);
+            assert!(bad.is_empty() || ended.err.contains(told), "{flag} {bad:?}: {}", ended.err);
+        }
+    }
+}
+
+#[test]
 fn validate_tells_everything_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let good = write(dir.path(), "good.yaml", &values("v1", ""));

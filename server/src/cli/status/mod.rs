@@ -42,7 +42,7 @@ pub(crate) struct Args {
     watch: bool,
 
     /// How often to look while watching
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration, requires = "watch")]
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = config::duration, requires = "watch")]
     interval: Duration,
 
     /// The server's own answer in JSON; with --watch, one line per change
