@@ -15,7 +15,7 @@ use super::status::{ModelView, StatusView};
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// The longest wait; the clock cannot tell a deadline that is much further off.
-const TIMEOUT_MAX: Duration = Duration::from_hours(365 * 24);
+const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 const HELP: &str = "\
 Examples:
