@@ -70,6 +70,7 @@ impl Fake {
         });
         let label = json!({ "model_version_status": [{ "version": "v1", "state": "AVAILABLE" }] });
         let router = Router::new()
+            .route("/v2", get(async || Json(json!({ "name": "sluice", "version": "0", "extensions": [] }))))
             .route("/v2/models/fraud-detection", get(async move || Json(metadata)))
             .route("/v2/models/fraud-detection/infer", post(infer))
             .route("/v2/models/{model}", get(async || no("there is no such model")))
@@ -321,6 +322,12 @@ fn a_server_that_is_not_there_or_something_else() {
     let ended = sluice(&["status", "--admin", "http://127.0.0.1:1"]);
     assert_eq!(ended.exit, Exit::Failed);
     assert!(ended.err.contains("http://127.0.0.1:1") && ended.err.contains("sluice serve"), "{}", ended.err);
+    let serving = Fake::http();
+    for line in [&["status"][..], &["history"], &["promote", "m"], &["wait", "--for=healthy"]] {
+        let ended = sluice(&[line, &["--admin", &serving.url]].concat());
+        let told = "that is a serving port, not an admin port";
+        assert_eq!((ended.exit, ended.err.contains(told)), (Exit::BadInput, true), "{line:?}: {}", ended.err);
+    }
     let other = serve(Router::new().fallback(async || "hello"));
     let ended = sluice(&["status", "--admin", &other]);
     assert_eq!((ended.exit, ended.err.contains("something else")), (Exit::Failed, true), "{}", ended.err);
