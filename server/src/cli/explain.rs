@@ -18,7 +18,7 @@ Examples:
   sluice explain ./sluice-quickstart/bucket/fraud-detection/v1.1.0
   sluice explain fraud-detection --dir mlruns/3/models/m-264e5720b12e4c89b6eec73873c77ad3/artifacts
 
-Shows the inputs and outputs, the cost of a row, and each step that a batch goes through after the plan was made:
+Shows the inputs and outputs, the cost of a row, and each step that a batch goes through after the plan was made: \
 what was folded away is not there any more, what was fused is one step.
 
 Exit codes: 0 shown · 1 this is no model that can be served; every reason is told · 3 it cannot be read";

@@ -25,8 +25,9 @@ Examples:
   sluice status fraud-detection --watch   # redrawn; without a terminal, one line per change
   sluice status --json --admin http://127.0.0.1:9002 | jq '.models[].phase'
 
-The phase is Healthy (what the values ask for serves all traffic), Progressing (on its way), Paused (waits for you:
-`sluice promote`) or Degraded (what the values ask for does not serve, and will not without a change).
+The phase is Healthy (what the values ask for serves all traffic), Progressing (on its way), Paused (a pause that ends \
+when its time is over, or waits for you: `sluice promote`) or Degraded (what the values ask for does not serve, and will \
+not without a change).
 
 Exit codes: 0 shown, whatever the phase (`sluice wait` judges it) · 1 no such model · 3 no server reached";
 
