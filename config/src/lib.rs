@@ -16,6 +16,7 @@ pub mod settings;
 pub mod values;
 pub mod watch;
 
+pub use decode::scalars::duration;
 pub use edit::{BumpError, BumpTarget, bump};
 pub use parse::{Parsed, content_digest, parse};
 pub use problem::{Problem, Problems};

@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn says_why_there_is_none() {
-        check(&["a.onnx", "b.onnx"], None, r#"several models: ["a.onnx", "b.onnx"]; an artifact holds one"#);
+        check(&["a.onnx", "b.onnx"], None, "several models: a.onnx, b.onnx; an artifact holds one");
         check(
             &["model.safetensors"],
             None,
@@ -115,7 +115,8 @@ mod tests {
         );
         check(&["model.ubj"], None, "format xgboost (model.ubj) is not supported; export the model to ONNX");
         check(&["model.txt"], None, "format lightgbm (model.txt) is not supported; export the model to ONNX");
-        check(&["README.md"], None, r#"no model among the files ["README.md"]; expected model.onnx"#);
+        check(&["README.md"], None, "no model among the files README.md; expected model.onnx");
+        check(&[], None, "no model: there are no files; expected model.onnx");
         for pickle in ["model.pkl", "data/model.PTH", "a.joblib", "x.pt", "y.pickle"] {
             let expected =
                 format!("{pickle} is a pickle, which can run any code when it is read: export the model to ONNX");

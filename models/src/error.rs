@@ -7,13 +7,13 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// None of the files is a model.
-    #[error("no model among the files {files:?}; expected model.onnx")]
+    #[error("no model{}; expected model.onnx", among(files))]
     NoModel {
         /// What is there (the first few).
         files: Vec<String>,
     },
     /// More than one file could be the model.
-    #[error("several models: {files:?}; an artifact holds one")]
+    #[error("several models: {}; an artifact holds one", files.join(", "))]
     Ambiguous {
         /// The candidates.
         files: Vec<String>,
@@ -342,4 +342,9 @@ fn quoted(names: &[Arc<str>]) -> String {
 
 fn advice(hint: &Option<&'static str>) -> String {
     hint.map_or_else(|| ": export the model without it".to_owned(), |hint| format!(": {hint}"))
+}
+
+/// What is there in place of a model.
+fn among(files: &[String]) -> String {
+    if files.is_empty() { ": there are no files".to_owned() } else { format!(" among the files {}", files.join(", ")) }
 }

@@ -99,6 +99,12 @@ impl Golden {
     /// Bytes of one golden file.
     pub const FILE_BYTES_MAX: usize = 16 << 20;
 
+    /// Whether an artifact's file of this name is a golden file: `golden/*.json`.
+    #[must_use]
+    pub fn is_file(name: &str) -> bool {
+        name.strip_prefix("golden/").is_some_and(|file| !file.contains('/') && file.ends_with(".json"))
+    }
+
     /// Reads a golden file.
     ///
     /// # Errors

@@ -159,7 +159,10 @@ fn span(low: &u64, high: &u64) -> String {
 }
 
 /// A duration from text: `30` (seconds), `250ms`, `30s`, `5m`, `1h`, or several in a row such as `1h30m`.
-pub(crate) fn duration(text: &str) -> Result<Duration, Refused> {
+///
+/// # Errors
+/// What is wrong with it, and what would be right.
+pub fn duration(text: &str) -> Result<Duration, Refused> {
     let refused = || Refused(format!("not a duration; {DURATION_FORMS}"));
     if text.is_empty() || text.len() > 32 {
         return Err(refused());

@@ -24,7 +24,8 @@ pub(super) async fn check(
         compatible.map_err(|problems| refused("is not compatible with stable", &problems))?;
     }
     let (mut requests, mut problems) = (0, Vec::new());
-    for (name, text) in files.iter().filter(|(name, _)| is_golden(name)) {
+    // `sluice push` refuses beforehand what can be told without running the model.
+    for (name, text) in files.iter().filter(|(name, _)| Golden::is_file(name)) {
         requests += 1;
         let found = match Golden::parse(text) {
             Ok(golden) => run(executable, &golden).await?,
@@ -62,10 +63,6 @@ async fn look_at_samples(executable: &Arc<Executable>) -> Result<(), StageError>
 
 const fn is_float(datatype: Datatype) -> bool {
     matches!(datatype, Datatype::Fp16 | Datatype::Bf16 | Datatype::Fp32 | Datatype::Fp64)
-}
-
-fn is_golden(name: &str) -> bool {
-    name.strip_prefix("golden/").is_some_and(|file| !file.contains('/') && file.ends_with(".json"))
 }
 
 async fn run(executable: &Arc<Executable>, golden: &Golden) -> Result<Vec<String>, StageError> {

@@ -15,6 +15,8 @@ pub(crate) const ADMIN_URL_ENV: &str = "SLUICE_ADMIN_URL";
 /// Says where the serving port is.
 pub(crate) const URL_ENV: &str = "SLUICE_URL";
 
+/// What failures call the admin port.
+const ADMIN_PORT: &str = "admin port";
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one answer may take, body included.
@@ -53,7 +55,12 @@ struct ErrorBody {
 
 /// Checks a URL that paths are added to.
 pub(crate) fn base_url(text: &str) -> Result<Url, String> {
-    let example = "write it as http://127.0.0.1:8002";
+    let example = "write it as http://HOST:PORT";
+    // `h:1` is a URL too, of the scheme `h`.
+    let with_scheme = format!("http://{text}");
+    if !text.contains("://") && !text.starts_with('/') && Url::parse(&with_scheme).is_ok() {
+        return Err(format!("it has no scheme; write it as {with_scheme}"));
+    }
     let mut url = Url::parse(text).map_err(|error| format!("{error}; {example}"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(format!("this is no http or https URL; {example}"));
@@ -73,7 +80,7 @@ impl AdminArgs {
     /// A client of the admin port.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let token = self.token_file.as_deref().map(read_token).transpose()?;
-        Client::new(&self.admin, "admin port", token)
+        Client::new(&self.admin, ADMIN_PORT, token)
     }
 }
 
@@ -148,7 +155,23 @@ impl Client {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let (status, answered) = (response.status(), response.headers().clone());
         let bytes = self.body(response).await?;
-        if status.is_success() { Ok((answered, bytes)) } else { Err(self.refused(status, &answered, &bytes)) }
+        if status.is_success() {
+            Ok((answered, bytes))
+        } else if status == StatusCode::NOT_FOUND && self.what == ADMIN_PORT && self.serves_models().await {
+            let failure = format!("{}: that is a serving port, not an admin port", self.base);
+            Err(Failure::input(failure).hint("--admin URL says where the admin port is"))
+        } else {
+            Err(self.refused(status, &answered, &bytes))
+        }
+    }
+
+    /// Whether this is a port of the Open Inference Protocol: it tells its name, and an admin port has nothing there.
+    async fn serves_models(&self) -> bool {
+        let Ok(url) = self.url(&["v2"]) else { return false };
+        let Ok(response) = self.http.get(url).send().await else { return false };
+        let found = response.status().is_success();
+        let Ok(bytes) = self.body(response).await else { return false };
+        found && serde_json::from_slice::<serde_json::Value>(&bytes).is_ok_and(|told| told["name"].is_string())
     }
 
     /// `base` and the segments of `path`, each escaped: a name is never a path.
@@ -185,7 +208,7 @@ impl Client {
         let why = if error.is_timeout() { "no answer in time".to_owned() } else { chain(error) };
         let failure = Failure::failed(format_args!("cannot reach the {} at {}: {why}", self.what, self.base));
         if error.is_connect() {
-            let flag = if self.what == "admin port" { "--admin" } else { "--url" };
+            let flag = if self.what == ADMIN_PORT { "--admin" } else { "--url" };
             return failure.hint(format_args!("is `sluice serve` running? {flag} URL says where"));
         }
         failure
@@ -239,8 +262,12 @@ mod tests {
     fn a_base_url_is_checked_where_it_is_given() {
         assert_eq!(base_url("http://h:1").unwrap().as_str(), "http://h:1/");
         assert_eq!(base_url("https://h/a?b#c").unwrap().as_str(), "https://h/a/");
-        for bad in ["h:1", "127.0.0.1:8002", "ftp://h", "http://", ""] {
-            assert!(base_url(bad).unwrap_err().contains("http://127.0.0.1:8002"), "{bad}");
+        for bare in ["h:1", "127.0.0.1:8000", "localhost:8000/prefix", "[::1]:8000"] {
+            let told = base_url(bare).unwrap_err();
+            assert_eq!(told, format!("it has no scheme; write it as http://{bare}"));
+        }
+        for bad in ["ftp://h", "http://", "", "/h", "//h", "a b"] {
+            assert!(base_url(bad).unwrap_err().contains("http://HOST:PORT"), "{bad}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use models::ModelFiles;
+use models::{Model, ModelFiles};
 
 use super::exit::Failure;
 use super::output::{Console, STRONG};
@@ -18,7 +18,7 @@ Examples:
   sluice explain ./sluice-quickstart/bucket/fraud-detection/v1.1.0
   sluice explain fraud-detection --dir mlruns/3/models/m-264e5720b12e4c89b6eec73873c77ad3/artifacts
 
-Shows the inputs and outputs, the cost of a row, and each step that a batch goes through after the plan was made:
+Shows the inputs and outputs, the cost of a row, and each step that a batch goes through after the plan was made: \
 what was folded away is not there any more, what was fused is one step.
 
 Exit codes: 0 shown · 1 this is no model that can be served; every reason is told · 3 it cannot be read";
@@ -41,15 +41,19 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<(), Failure> {
         let failure = Failure::input(format_args!("{} is no directory", dir.display()));
         return Err(failure.hint("name the artifact directory, or give it with --dir"));
     }
-    let files = read(&dir)?;
-    let model = models::load(&files, &Device::Cpu)
-        .map_err(|error| Failure::input(format_args!("{}: {error}", dir.display())))?;
+    let files = read(&dir)?.ok_or_else(|| Failure::input("the artifact is over 8 GiB"))?;
+    let model = load(&files).map_err(|error| Failure::input(format_args!("{}: {error}", dir.display())))?;
     console.line(format_args!("{STRONG}{}{STRONG:#}  {} on the CPU", args.model, model.platform()))?;
     console.print(model.describe())
 }
 
-/// Every file of the artifact, by its path inside.
-fn read(dir: &Path) -> Result<ModelFiles, Failure> {
+/// The model as the CPU runs it, or why it is none.
+pub(super) fn load(files: &ModelFiles) -> Result<Model, String> {
+    models::load(files, &Device::Cpu).map_err(|error| error.to_string())
+}
+
+/// Every file of the artifact, by its path inside; nothing where they are more than [`ARTIFACT_MAX`] bytes together.
+pub(super) fn read(dir: &Path) -> Result<Option<ModelFiles>, Failure> {
     let mut files = ModelFiles::new();
     let mut left = ARTIFACT_MAX;
     let mut folders = vec![(dir.to_owned(), String::new(), 0)];
@@ -62,20 +66,21 @@ fn read(dir: &Path) -> Result<ModelFiles, Failure> {
             if kind.is_dir() && depth < DEPTH_MAX {
                 folders.push((entry.path(), format!("{name}/"), depth + 1));
             } else if kind.is_file() {
-                let bytes = read_file(&entry.path(), &mut left)?;
+                let Some(bytes) = read_file(&entry.path(), &mut left)? else { return Ok(None) };
                 files
                     .insert(name, bytes)
                     .map_err(|error| Failure::input(format_args!("{}: {error}", dir.display())))?;
             }
         }
     }
-    Ok(files)
+    Ok(Some(files))
 }
 
-/// One file, within what is `left` of the artifact's bytes.
-fn read_file(path: &Path, left: &mut u64) -> Result<bytes::Bytes, Failure> {
+/// One file, where it fits in what is `left` of the artifact's bytes.
+fn read_file(path: &Path, left: &mut u64) -> Result<Option<bytes::Bytes>, Failure> {
     let unreadable = |error| Failure::reading(path, &error);
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    *left = left.checked_sub(size).ok_or_else(|| Failure::input("the artifact is over 8 GiB"))?;
-    std::fs::read(path).map(Into::into).map_err(unreadable)
+    let Some(rest) = left.checked_sub(size) else { return Ok(None) };
+    *left = rest;
+    std::fs::read(path).map(|bytes| Some(bytes.into())).map_err(unreadable)
 }

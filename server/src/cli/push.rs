@@ -1,12 +1,14 @@
 //! `sluice push`: a model directory, digested, signed where a key is given, and uploaded so that nobody sees half.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use config::StorageUri;
 use indicatif::{ProgressBar, ProgressStyle};
+use models::Golden;
 use tokio::sync::watch;
 
 use super::exit::{Exit, Failure};
+use super::explain;
 use super::output::{Console, FAINT, STRONG, TYPED};
 use crate::store::{self, Environment, Progress, PushError, PushOptions, Pushed};
 
@@ -17,9 +19,11 @@ Examples:
   sluice push ./model file:///srv/bucket/fraud-detection/v2.3.1
 
 DIR is what MLflow logs: MLmodel and model.onnx (or another format that is read), golden/*.json where there are \
-recorded answers. Credentials come from the environment. A mark (.push-unfinished) goes first, the manifest last, and then \
+recorded answers. What `sluice explain` refuses, and a golden file that cannot be read, is refused before anything is \
+uploaded. Credentials come from the environment. A mark (.push-unfinished) goes first, the manifest last, and then \
 the mark goes away, so a half-uploaded version is never taken for a whole one; the same push again completes it. What is \
-there is compared and never overwritten: other bytes under the same URL are refused.
+there is compared and never overwritten: other bytes under the same URL are refused, and so is a signature for a \
+version that is there without one.
 
 Exit codes: 0 it is there, and was before or is now · 1 the directory or the key is wrong, or URL holds another version \
 · 3 the store did not answer or refused";
@@ -50,10 +54,29 @@ pub(crate) async fn run(args: &Args, console: &mut Console) -> Result<(), Failur
         environment: Environment::from_process(),
         progress,
     };
-    let pushed = store::push(options).await;
+    let pushed = store::push_if(options, servable).await;
     // The sender is gone with the push, so the bar ends by itself; it is waited for, so that it does not draw later.
     let _ = bar.await;
     report(args, &pushed.map_err(|error| refused(&error))?, console)
+}
+
+/// What `sluice explain` says of the directory, and whether its golden files can be read: what is refused here, a server
+/// would refuse with the same words, and the version would be spent. Its answers need the server's device.
+fn servable(dir: &Path) -> Result<(), String> {
+    // Too large to be loaded on any machine: the server's device will tell.
+    let Some(files) = explain::read(dir).map_err(|failure| failure.message)? else { return Ok(()) };
+    let model = explain::load(&files)?;
+    let golden = files.iter().filter(|(name, _)| Golden::is_file(name));
+    let problems: Vec<String> = golden
+        .filter_map(|(name, text)| {
+            let found = match Golden::parse(text) {
+                Ok(golden) => model.signature().check(&golden.inputs).err()?.iter().map(ToString::to_string).collect(),
+                Err(error) => vec![error.to_string()],
+            };
+            Some(format!("{name}: {}", found.join("; ")))
+        })
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
 }
 
 /// Draws how far it is until the push ends.
@@ -71,9 +94,14 @@ async fn show(mut heard: watch::Receiver<Progress>) {
 }
 
 fn report(args: &Args, pushed: &Pushed, console: &mut Console) -> Result<(), Failure> {
-    let Pushed { digest, files, bytes } = pushed;
+    let Pushed { digest, files, bytes, unchanged } = pushed;
     let size = indicatif::HumanBytes(*bytes);
-    console.line(format_args!("{STRONG}pushed{STRONG:#} {files} files ({size}) to {}", args.url))?;
+    let url = &args.url;
+    if *unchanged {
+        console.line(format_args!("{STRONG}unchanged{STRONG:#} {files} files ({size}) are at {url} already"))?;
+    } else {
+        console.line(format_args!("{STRONG}pushed{STRONG:#} {files} files ({size}) to {url}"))?;
+    }
     console.line(format_args!("{STRONG}digest{STRONG:#} {digest}"))?;
     let (uri, version) = templated(&args.url);
     console.line(format_args!("\n{FAINT}# in the values file{FAINT:#}"))?;
@@ -98,8 +126,10 @@ fn refused(error: &PushError) -> Failure {
         PushError::Read { source, .. } if source.kind() != std::io::ErrorKind::NotFound => Exit::Failed,
         PushError::Read { .. }
         | PushError::Refused { .. }
+        | PushError::Unservable { .. }
         | PushError::Key { .. }
         | PushError::Occupied { .. }
+        | PushError::Unsigned { .. }
         | PushError::ReadOnly { .. } => Exit::BadInput,
         PushError::Sign(_) | PushError::FileChanged { .. } | PushError::Store { .. } => Exit::Failed,
     };

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+/// A model that is served.
+const FRAUD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/zoo/artifacts/fraud-detection/v1.1.0");
+
 /// A writer that the test reads.
 #[derive(Clone, Default)]
 struct Page(Arc<Mutex<Vec<u8>>>);
@@ -67,6 +70,7 @@ impl Fake {
         });
         let label = json!({ "model_version_status": [{ "version": "v1", "state": "AVAILABLE" }] });
         let router = Router::new()
+            .route("/v2", get(async || Json(json!({ "name": "sluice", "version": "0", "extensions": [] }))))
             .route("/v2/models/fraud-detection", get(async move || Json(metadata)))
             .route("/v2/models/fraud-detection/infer", post(infer))
             .route("/v2/models/{model}", get(async || no("there is no such model")))
@@ -197,6 +201,23 @@ fn a_wrong_command_line_is_usage() {
 }
 
 #[test]
+fn durations_are_written_as_in_settings() {
+    let server = Fake::admin(stable("v1"));
+    for good in ["0", "0.1", "30s", "1m30s", "99999999999999d"] {
+        let ended = sluice(&["wait", "--for=healthy", "--model", "x", "--timeout", good, "--admin", &server.url]);
+        assert_eq!(ended.exit, Exit::BadInput, "it asked, and there is no such model: {good}: {}", ended.err);
+    }
+    for (command, flag) in [(&["wait", "--for=healthy"][..], "--timeout"), (&["status", "--watch"], "--interval")] {
+        for bad in ["", "soon", "5 minutes", "-1"] {
+            let ended = sluice(&[command, &[&*format!("{flag}={bad}")]].concat());
+            let told = "not a duration; write a number of seconds, or 250ms, 30s, 5m or 1h";
+            assert_eq!(ended.exit, Exit::Usage, "{flag} {bad:?}: {}", ended.err);
+            assert!(bad.is_empty() || ended.err.contains(told), "{flag} {bad:?}: {}", ended.err);
+        }
+    }
+}
+
+#[test]
 fn validate_tells_everything_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let good = write(dir.path(), "good.yaml", &values("v1", ""));
@@ -301,6 +322,12 @@ fn a_server_that_is_not_there_or_something_else() {
     let ended = sluice(&["status", "--admin", "http://127.0.0.1:1"]);
     assert_eq!(ended.exit, Exit::Failed);
     assert!(ended.err.contains("http://127.0.0.1:1") && ended.err.contains("sluice serve"), "{}", ended.err);
+    let serving = Fake::http();
+    for line in [&["status"][..], &["history"], &["promote", "m"], &["wait", "--for=healthy"]] {
+        let ended = sluice(&[line, &["--admin", &serving.url]].concat());
+        let told = "that is a serving port, not an admin port";
+        assert_eq!((ended.exit, ended.err.contains(told)), (Exit::BadInput, true), "{line:?}: {}", ended.err);
+    }
     let other = serve(Router::new().fallback(async || "hello"));
     let ended = sluice(&["status", "--admin", &other]);
     assert_eq!((ended.exit, ended.err.contains("something else")), (Exit::Failed, true), "{}", ended.err);
@@ -385,22 +412,48 @@ fn push_prints_the_lines_for_the_values_file() {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path().join("model");
     std::fs::create_dir(&model).unwrap();
-    std::fs::write(model.join("model.onnx"), "weights").unwrap();
+    std::fs::copy(format!("{FRAUD}/model.onnx"), model.join("model.onnx")).unwrap();
     let url = reqwest::Url::from_file_path(dir.path().join("bucket/m/v1")).unwrap().to_string();
     let ended = sluice(&["push", model.to_str().unwrap(), &url]);
     assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
     assert!(dir.path().join("bucket/m/v1/manifest.json").exists());
     assert!(ended.out.contains("  version: \"v1\"\n") && ended.out.contains("/m/{version}\"\n"), "{}", ended.out);
-    std::fs::write(model.join("model.onnx"), "others").unwrap();
+    let again = sluice(&["push", model.to_str().unwrap(), &url]);
+    assert!(again.out.starts_with("unchanged 2 files (") && again.out.contains(" already\n"), "{}", again.out);
+    std::fs::write(model.join("notes.txt"), "others").unwrap();
     let other = sluice(&["push", model.to_str().unwrap(), &url]);
     assert_eq!(other.exit, Exit::BadInput, "{}", other.err);
     assert_eq!(sluice(&["push", dir.path().join("none").to_str().unwrap(), &url]).exit, Exit::BadInput);
 }
 
 #[test]
+fn push_refuses_what_could_never_serve_before_anything_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("model");
+    std::fs::create_dir_all(model.join("golden")).unwrap();
+    let (bucket, text) = (dir.path().join("bucket"), model.to_str().unwrap());
+    let url = reqwest::Url::from_file_path(bucket.join("m/v1")).unwrap().to_string();
+    std::fs::write(model.join("model.onnx"), "weights").unwrap();
+    let (explained, refused) = (sluice(&["explain", text]), sluice(&["push", text, &url]));
+    assert_eq!((refused.exit, &refused.err), (Exit::BadInput, &explained.err), "the same words");
+    std::fs::copy(format!("{FRAUD}/model.onnx"), model.join("model.onnx")).unwrap();
+    let golden = std::fs::read_to_string(format!("{FRAUD}/golden/phishing.json")).unwrap();
+    for (golden, told) in [
+        ("{".to_owned(), "golden/one.json: this is not a golden file"),
+        (golden.replace("\"features\"", "\"feature\""), "golden/one.json: input 'feature' is not known"),
+    ] {
+        std::fs::write(model.join("golden/one.json"), golden).unwrap();
+        let refused = sluice(&["push", text, &url]);
+        assert_eq!((refused.exit, refused.err.contains(told)), (Exit::BadInput, true), "{}", refused.err);
+    }
+    assert!(!bucket.exists(), "not even a directory");
+    std::fs::write(model.join("golden/one.json"), golden).unwrap();
+    assert_eq!(sluice(&["push", text, &url]).exit, Exit::Done);
+}
+
+#[test]
 fn explain_shows_the_plan_of_a_real_artifact() {
-    let zoo = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/zoo/artifacts/fraud-detection/v1.1.0");
-    let ended = sluice(&["explain", "fraud-detection", "--dir", zoo]);
+    let ended = sluice(&["explain", "fraud-detection", "--dir", FRAUD]);
     assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
     assert!(ended.out.contains("features"), "{}", ended.out);
     let dir = tempfile::tempdir().unwrap();

@@ -14,6 +14,8 @@ use super::status::{ModelView, StatusView};
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// The longest wait; the clock cannot tell a deadline that is much further off.
+const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 const HELP: &str = "\
 Examples:
@@ -44,7 +46,7 @@ pub(crate) struct Args {
     model: Option<String>,
 
     /// How long to wait
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = config::duration)]
     timeout: Duration,
 
     #[command(flatten)]
@@ -78,7 +80,7 @@ enum Look {
 pub(crate) async fn run(args: &Args, console: &mut Console) -> Result<(), Failure> {
     let goal = Goal::of(args)?;
     let client = args.admin.client()?;
-    let deadline = Instant::now() + args.timeout;
+    let deadline = Instant::now() + args.timeout.min(TIMEOUT_MAX);
     let mut told = String::new();
     loop {
         let waiting = match look(&client, &goal).await {

@@ -43,7 +43,7 @@ pub use failpoint::FAIL_POINTS;
 pub use listing::Limits;
 pub use manifest::Manifest;
 pub use oms::SignatureError;
-pub use push::{PushError, PushOptions, Pushed, push};
+pub use push::{PushError, PushOptions, Pushed, push, push_if};
 pub use retry::RetryPolicy;
 pub use source::Environment;
 pub use verify::VerifiedArtifact;

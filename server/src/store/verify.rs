@@ -200,7 +200,19 @@ fn check_signature(held: Held<'_>, signature: Option<&[u8]>, expected: Expected<
         }),
         (Ok(unsigned), _) => Ok(Said::noting(format!("not signed: {}", unsigned.join(", ")))),
         (Err(error), SigningPolicy::Enforce) => Err(unless_unfinished(error, held.loose)),
-        (Err(error), _) => Ok(Said::noting(error.to_string())),
+        (Err(error), _) => Ok(Said::noting(served_unverified(&error))),
+    }
+}
+
+/// What is so of an artifact that `enforce` would refuse.
+fn served_unverified(error: &FetchError) -> String {
+    const SERVED: &str = "served because signing.policy is warn";
+    match error {
+        FetchError::Signature { reason: SignatureError::Missing { .. }, .. } => {
+            format!("not signed; {SERVED}; to sign it, push it with `sluice push --key` under a new version")
+        }
+        FetchError::Signature { reason, .. } => format!("signature not verified; {SERVED}: {reason}"),
+        error => format!("signature not verified; {SERVED}: {error}"),
     }
 }
 

@@ -25,8 +25,9 @@ Examples:
   sluice status fraud-detection --watch   # redrawn; without a terminal, one line per change
   sluice status --json --admin http://127.0.0.1:9002 | jq '.models[].phase'
 
-The phase is Healthy (what the values ask for serves all traffic), Progressing (on its way), Paused (waits for you:
-`sluice promote`) or Degraded (what the values ask for does not serve, and will not without a change).
+The phase is Healthy (what the values ask for serves all traffic), Progressing (on its way), Paused (a pause that ends \
+when its time is over, or waits for you: `sluice promote`) or Degraded (what the values ask for does not serve, and will \
+not without a change).
 
 Exit codes: 0 shown, whatever the phase (`sluice wait` judges it) · 1 no such model · 3 no server reached";
 
@@ -42,7 +43,7 @@ pub(crate) struct Args {
     watch: bool,
 
     /// How often to look while watching
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration, requires = "watch")]
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = config::duration, requires = "watch")]
     interval: Duration,
 
     /// The server's own answer in JSON; with --watch, one line per change

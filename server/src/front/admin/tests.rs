@@ -55,6 +55,22 @@ async fn verbs_reach_the_rollout() {
 }
 
 #[tokio::test]
+async fn a_verb_is_readable_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let file = Arc::new(std::fs::File::create(&path).unwrap());
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(file).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    verb("/v1/models/pair/promote", &[], r#"{"full":true}"#).await;
+    verb("/v1/models/pair/abort", &[], "").await;
+    drop(guard);
+    let log = std::fs::read_to_string(path).unwrap();
+    for told in ["model=pair verb=promote full=true", "model=pair verb=abort full=false"] {
+        assert!(log.contains(told), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn verbs_that_are_wrong_say_why() {
     let (status, body) = verb("/v1/models/nope/abort", &[], "{}").await;
     assert_eq!(status, 404, "{body}");

@@ -39,12 +39,13 @@ pub(super) async fn verb(
         tracing::warn!(%model, %verb, ?denied, "a rollout verb was refused");
         return refusal(denied);
     }
-    let verb = match read(&verb, body).await {
-        Ok(verb) => verb,
+    let asked = match read(&verb, body).await {
+        Ok(asked) => asked,
         Err((status, error)) => return error_response(status, &error),
     };
-    tracing::info!(%model, ?verb, peer = peer.map(tracing::field::display), "a rollout verb was asked for");
-    match admin.0.rollout.command(&model, verb).await {
+    let full = matches!(asked, Verb::Promote { full: true });
+    tracing::info!(%model, %verb, full, peer = peer.map(tracing::field::display), "a rollout verb was asked for");
+    match admin.0.rollout.command(&model, asked).await {
         Ok(result) => Json(serde_json::json!({ "result": result })).into_response(),
         Err(error) => error_response(verb_status(&error), &error.to_string()),
     }

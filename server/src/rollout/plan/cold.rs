@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::super::memory::Memory;
 use super::super::release::Target;
-use super::{Action, Observed, Phase, Plan, Staging, StagingState, Why, after, warm};
+use super::{Action, Observed, Phase, Plan, Staging, StagingState, TRY_AGAIN, Why, after, warm};
 
 /// Attempts for which an evicted version stays away. Not one: its memory is given back a moment after its eviction.
 const ATTEMPTS_EVICTED_MAX: u32 = 2;
@@ -93,7 +93,7 @@ fn choose(values: &Values, observed: &Observed) -> Choice {
     match memory.rejection(&target, memory.resolve(wanted)) {
         None => Choice::Serve(wanted.clone(), Origin::Model(Why::First)),
         Some(rejection) => Choice::Nothing(format!(
-            "nothing serves: {} was rejected ({}); declare stable, ask for another version, or bump retry",
+            "nothing serves: {} was rejected ({}); declare stable, ask for another version, {TRY_AGAIN}",
             wanted.version, rejection.reason
         )),
     }

@@ -41,6 +41,9 @@ pub use routing::Routing;
 /// Rounds of planning and acting after which something is wrong: a settled state takes under ten.
 pub const ROUNDS_MAX: usize = 64;
 
+/// What lets a rejected version be tried again.
+const TRY_AGAIN: &str = "raise `retry` in the values file, or run `sluice retry`";
+
 /// What to do next, or what is waited for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Plan {

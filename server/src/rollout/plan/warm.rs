@@ -4,7 +4,7 @@ use config::{Digest, MemoryPolicy, Values, VersionSpec};
 use tokio::time::Instant;
 
 use super::super::release::{Release, Target};
-use super::{Action, Observed, Phase, Plan, Staging, StagingState, Verdicts, Why, after, trial};
+use super::{Action, Observed, Phase, Plan, Staging, StagingState, TRY_AGAIN, Verdicts, Why, after, trial};
 
 /// Failures for want of room, in a row, until it is believed. Not one: what a version took is given back a moment after
 /// it was let go of, and the versions before this one may just have been.
@@ -56,7 +56,7 @@ fn rejected(observed: &Observed, stable: &Release, target: &Target, reason: &str
         return Plan::Act(action);
     }
     let message = format!(
-        "{version} was rejected ({reason}); {stable} keeps serving: revert, ask for another version, or bump retry"
+        "{version} was rejected ({reason}); {stable} keeps serving: revert, ask for another version, {TRY_AGAIN}"
     );
     Plan::rest(Phase::Degraded, message)
 }

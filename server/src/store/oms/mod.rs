@@ -18,7 +18,7 @@ pub(super) const SIGNATURE_BYTES_MAX: u64 = 8 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// The artifact has no signature file.
-    #[error("the artifact has no {path}; sign it with `sluice push --key`")]
+    #[error("the artifact has no {path}; push it with `sluice push --key` under a new version")]
     Missing {
         /// Where it should be.
         path: String,

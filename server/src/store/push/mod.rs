@@ -8,7 +8,7 @@
 mod prepare;
 mod upload;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use config::{Digest, StorageUri};
@@ -50,6 +50,8 @@ pub struct Pushed {
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
+    /// All of it was there already, and nothing was uploaded.
+    pub unchanged: bool,
 }
 
 /// Why a directory was not pushed.
@@ -71,6 +73,14 @@ pub enum PushError {
         /// Everything wrong with it.
         problems: Vec<String>,
     },
+    /// The directory is an artifact, and what looked into it found that it can never serve.
+    #[error("{}: {reason}", dir.display())]
+    Unservable {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The key cannot sign.
     #[error("key {}: {reason}", path.display())]
     Key {
@@ -89,6 +99,13 @@ pub enum PushError {
         url: String,
         /// What is there.
         found: String,
+    },
+    /// The same files are there, whole and without the signature that this push would add. The manifest that says so is
+    /// never overwritten.
+    #[error("{url} is there without a signature, and a version never changes: push it under another version")]
+    Unsigned {
+        /// The destination.
+        url: String,
     },
     /// A file changed while it was uploaded.
     #[error("{} changed during the push; push again when it is still", path.display())]
@@ -114,19 +131,45 @@ pub enum PushError {
 
 /// Pushes `options.dir` to `options.url`.
 pub async fn push(options: PushOptions) -> Result<Pushed, PushError> {
+    push_if(options, |_| Ok(())).await
+}
+
+/// Pushes `options.dir` to `options.url` unless `servable`, which may block, says why it could never serve. Nothing is
+/// touched at `options.url` before that.
+pub async fn push_if(
+    options: PushOptions,
+    servable: impl FnOnce(&Path) -> Result<(), String> + Send + 'static,
+) -> Result<Pushed, PushError> {
     let PushOptions { dir, url, key, environment, progress } = options;
-    let source = destination(&url, &environment).await?;
-    push_to(source, dir, key, &progress).await
+    if matches!(url.url().scheme(), "http" | "https") {
+        return Err(PushError::ReadOnly { url: url.to_string() });
+    }
+    let prepared = on_blocking_thread(move || {
+        let prepared = prepare(&dir, key.as_deref())?;
+        servable(&dir).map_err(|reason| PushError::Unservable { dir, reason })?;
+        Ok(prepared)
+    });
+    let prepared = prepared.await?;
+    upload_to(destination(&url, &environment).await?, prepared, &progress).await
 }
 
 /// Pushes to a source that is open already.
+#[cfg(test)]
 pub(super) async fn push_to(
     source: Source,
     dir: PathBuf,
     key: Option<PathBuf>,
     progress: &watch::Sender<Progress>,
 ) -> Result<Pushed, PushError> {
-    let prepared = on_blocking_thread(move || prepare(&dir, key.as_deref())).await?;
+    upload_to(source, prepare(&dir, key.as_deref())?, progress).await
+}
+
+/// Uploads what was prepared, unless it is there or something else is.
+async fn upload_to(
+    source: Source,
+    prepared: Prepared,
+    progress: &watch::Sender<Progress>,
+) -> Result<Pushed, PushError> {
     let destination = Destination::new(source);
     // Before the first write: what is somebody else's is not even marked.
     let known = match destination.vacancy(&prepared).await? {
@@ -180,7 +223,7 @@ pub(super) async fn push_to(
     destination.put_manifest(manifest.clone()).await?;
     report(manifest.len() as u64);
     destination.unmark().await;
-    Ok(Pushed { digest: *digest, files: files.len() + 1, bytes })
+    Ok(Pushed { digest: *digest, files: files.len() + 1, bytes, unchanged: false })
 }
 
 async fn on_blocking_thread<T: Send + 'static>(
@@ -191,14 +234,10 @@ async fn on_blocking_thread<T: Send + 'static>(
 }
 
 async fn destination(url: &StorageUri, environment: &Environment) -> Result<Source, PushError> {
-    match url.url().scheme() {
-        "http" | "https" => return Err(PushError::ReadOnly { url: url.to_string() }),
-        "file" => {
-            let path = local_path(url.url());
-            let made = tokio::fs::create_dir_all(&path).await;
-            made.map_err(|source| PushError::Read { path, source })?;
-        }
-        _ => {}
+    if url.url().scheme() == "file" {
+        let path = local_path(url.url());
+        let made = tokio::fs::create_dir_all(&path).await;
+        made.map_err(|source| PushError::Read { path, source })?;
     }
     Source::open(url, environment, Repeats::Client)
         .map_err(|error| PushError::Store { object: url.to_string(), reason: error.to_string() })

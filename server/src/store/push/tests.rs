@@ -71,7 +71,7 @@ async fn the_same_push_again_changes_nothing() {
     let pushed = rig.push().await.unwrap();
     let manifest = rig.there().join(MANIFEST_NAME);
     let before = fs::metadata(&manifest).unwrap().modified().unwrap();
-    assert_eq!(rig.push().await.unwrap(), pushed);
+    assert_eq!(rig.push().await.unwrap(), Pushed { unchanged: true, ..pushed });
     assert_eq!(fs::metadata(&manifest).unwrap().modified().unwrap(), before);
 }
 
@@ -122,7 +122,7 @@ async fn directories_that_are_no_artifact_are_refused_with_everything_wrong() {
     fs::remove_dir_all(&model).unwrap();
     fs::create_dir(&model).unwrap();
     assert!(rig.push().await.unwrap_err().to_string().contains("it holds no files"));
-    assert!(!rig.there().join(MANIFEST_NAME).exists());
+    assert!(!rig.dir.path().join("bucket").exists(), "a refused push leaves nothing behind");
 }
 
 #[tokio::test]
@@ -136,6 +136,7 @@ async fn web_servers_and_bad_keys_are_refused() {
     let key = rig.dir.path().join("model/MLmodel");
     let error = rig.push_with(Some(key), watch::channel(Progress::default()).0).await.unwrap_err();
     assert!(matches!(error, PushError::Key { .. }), "{error}");
+    assert!(!rig.dir.path().join("bucket").exists(), "a refused push leaves nothing behind");
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ impl Destination {
     /// Whether `prepared` may be uploaded, by names and sizes; contents are compared as each file's turn comes.
     pub(super) async fn vacancy(&self, prepared: &Prepared) -> Result<Vacancy, PushError> {
         if let Some(bytes) = self.read(MANIFEST_NAME, MANIFEST_BYTES_MAX).await? {
-            return self.same_artifact(&bytes, prepared).map(Vacancy::Pushed);
+            return self.same_artifact(&bytes, prepared).await.map(Vacancy::Pushed);
         }
         let there = self.list().await?;
         let ours: HashMap<&str, u64> =
@@ -77,18 +77,29 @@ impl Destination {
         }
     }
 
-    fn same_artifact(&self, manifest: &[u8], prepared: &Prepared) -> Result<Pushed, PushError> {
+    async fn same_artifact(&self, manifest: &[u8], prepared: &Prepared) -> Result<Pushed, PushError> {
         let bytes = manifest.len() as u64;
         let manifest =
             Manifest::parse(manifest).map_err(|problem| self.occupied(format!("a manifest.json: {problem}")))?;
         let (files, digest) = (prepared.digests(), prepared.digest);
         match manifest.digest() {
             Some(there) if there == digest && same_but_signature(&manifest.files, &files) => {
+                self.as_signed(&manifest, prepared).await?;
                 let bytes = manifest.files.iter().fold(bytes, |sum, file| sum.saturating_add(file.size));
-                Ok(Pushed { digest, files: manifest.files.len() + 1, bytes })
+                Ok(Pushed { digest, files: manifest.files.len() + 1, bytes, unchanged: true })
             }
             Some(there) => Err(self.occupied(format!("an artifact with digest {there}, this one has {digest}"))),
             None => Err(self.occupied("a manifest.json without a digest".to_owned())),
+        }
+    }
+
+    /// Refuses an artifact that lacks the signature that this push brings, or has one that its key did not make.
+    async fn as_signed(&self, there: &Manifest, prepared: &Prepared) -> Result<(), PushError> {
+        let signed = |files: &[FileDigest]| files.iter().any(|file| file.name == SIGNATURE_NAME);
+        match &prepared.signer {
+            Some(signer) if signed(&there.files) => self.signature(signer, prepared).await.map(drop),
+            None if signed(&there.files) || !signed(&prepared.digests()) => Ok(()),
+            _ => Err(PushError::Unsigned { url: self.0.uri().to_owned() }),
         }
     }
 

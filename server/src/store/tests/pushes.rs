@@ -146,7 +146,34 @@ async fn a_push_that_goes_on_keeps_the_signature_that_is_there() {
     let pushed = rig.push(dir.clone(), Some(key.clone())).await.unwrap();
     assert_eq!(rig.bucket.content("m/v1/model.sig").await, signature);
     assert_seeded(&rig.fetch_signed(&spec("v1"), &with_key(SigningPolicy::Enforce, &public)).await.unwrap());
-    assert_eq!(rig.push(dir, Some(key)).await.unwrap(), pushed, "what is there is what is told");
+    let again = rig.push(dir, Some(key)).await.unwrap();
+    assert_eq!(again, Pushed { unchanged: true, ..pushed }, "what is there is what is told");
+}
+
+#[tokio::test]
+async fn what_is_whole_is_not_signed_afterwards() {
+    let rig = Rig::new().await;
+    let ((key, _), (other, _)) = (make_key(rig.dir.path(), "release"), make_key(rig.dir.path(), "other"));
+    let (dir, signed) = (rig.directory("dir", WEIGHTS), rig.directory("signed", WEIGHTS));
+    std::fs::write(signed.join("model.sig"), "{}").unwrap();
+    rig.push(dir.clone(), None).await.unwrap();
+    let names = rig.names().await;
+    // Neither with a key, nor with a signature that somebody else made.
+    for refused in [rig.push(dir.clone(), Some(key.clone())).await, rig.push(signed, None).await] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, PushError::Unsigned { .. }), "{error}");
+        assert!(error.to_string().contains("is there without a signature"), "{error}");
+        assert_eq!(rig.names().await, names);
+    }
+
+    // What is signed is there, signed, for whoever pushes it without a key; another key would sign nothing.
+    let rig = Rig::new().await;
+    let dir = rig.directory("dir", WEIGHTS);
+    rig.push(dir.clone(), Some(key)).await.unwrap();
+    rig.bucket.behave();
+    assert!(rig.push(dir.clone(), None).await.unwrap().unchanged);
+    occupied(&rig.push(dir, Some(other)).await.unwrap_err(), "model.sig, which this key did not make");
+    assert!(!rig.bucket.requests().iter().any(|request| matches!(request, Request::Put(_))), "nothing is uploaded");
 }
 
 #[tokio::test]

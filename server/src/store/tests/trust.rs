@@ -117,7 +117,14 @@ async fn warn_serves_and_says_so_and_disabled_does_not_look() {
     let rig = Rig::new().await;
     rig.seed("v1").await;
     let warned = rig.fetch_signed(&spec("v1"), &signing(SigningPolicy::Warn)).await.unwrap();
-    assert!(warned.notes()[0].contains("has no model.sig"), "{:?}", warned.notes());
+    let note = "not signed; served because signing.policy is warn; to sign it, push it with `sluice push --key` under a \
+                new version";
+    assert_eq!(warned.notes(), [note]);
+    let (_, other) = make_key(rig.dir.path(), "other");
+    rig.sign("release").await;
+    let warned = rig.fetch_signed(&spec("v1"), &with_key(SigningPolicy::Warn, &other)).await.unwrap();
+    let note = &warned.notes()[0];
+    assert!(note.starts_with("signature not verified; served because signing.policy is warn: it was signed"), "{note}");
     let silent = rig.fetch_signed(&spec("v1"), &signing(SigningPolicy::Disabled)).await.unwrap();
     assert!(silent.notes().is_empty());
 }
