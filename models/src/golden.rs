@@ -242,6 +242,15 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_in_the_documents_is_a_golden_file() {
+        let page = include_str!("../../docs/artifacts.md");
+        let sample = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let golden = Golden::parse(sample.as_bytes()).unwrap();
+        assert_eq!((golden.inputs.len(), golden.outputs.len()), (1, 2));
+        assert_eq!(golden.tolerance, Tolerance::default(), "the page says that these are the defaults");
+    }
+
+    #[test]
     fn each_difference_is_told() {
         let golden = Golden::parse(FILE.as_bytes()).unwrap();
         let differences = golden.compare(&outputs([0.75, f32::NAN, 0.0], "bad", -9007199254740992)).unwrap_err();

@@ -3,8 +3,8 @@
 //! [`merge`] is pure: several sources, each with files of which some may be broken, become one set of models. The task
 //! only waits for changes.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use config::{FileError, FileState, Observed};
@@ -55,12 +55,18 @@ fn is_gone(file: &FileState) -> bool {
 
 /// Merges the sources at every change, until the reconciler or all watches are gone.
 pub async fn run(mut sources: Vec<watch::Receiver<Arc<Observed>>>, desired: watch::Sender<Arc<DesiredModels>>) {
+    let mut told = BTreeSet::new();
     loop {
         let now: Vec<Arc<Observed>> =
             sources.iter_mut().map(|source| Arc::clone(&source.borrow_and_update())).collect();
         if now.iter().all(|observed| observed.reads > 0) {
-            report(&now);
-            desired.send_replace(Arc::new(merge(now.iter().map(AsRef::as_ref))));
+            let merged = merge(now.iter().map(AsRef::as_ref));
+            let complaints = complaints(now.iter().map(AsRef::as_ref), &merged);
+            for Complaint { about, text } in complaints.difference(&told) {
+                tracing::warn!(problem = text, "{about}");
+            }
+            told = complaints;
+            desired.send_replace(Arc::new(merged));
         }
         let changes = sources.iter_mut().map(|source| Box::pin(source.changed()));
         tokio::select! {
@@ -70,20 +76,41 @@ pub async fn run(mut sources: Vec<watch::Receiver<Arc<Observed>>>, desired: watc
     }
 }
 
-fn report(sources: &[Arc<Observed>]) {
+/// Something that the log says once, when it appears or changes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Complaint {
+    about: String,
+    text: String,
+}
+
+/// Everything that is wrong or odd now. What `merged` adds is about no single file: a source that cannot be read, or
+/// two files of one model.
+fn complaints<'a>(sources: impl IntoIterator<Item = &'a Observed>, merged: &DesiredModels) -> BTreeSet<Complaint> {
+    let mut complaints = BTreeSet::new();
+    let mut of_files = BTreeSet::new();
+    let mut add = |about: String, text| complaints.insert(Complaint { about, text });
     for source in sources {
         for note in &source.notes {
-            tracing::warn!(note, "about the values source");
+            add("about the values source".to_owned(), note.clone());
         }
         for (path, file) in &source.files {
             if let Some(error) = &file.error {
-                tracing::warn!(path, %error, kept = file.last_good.is_some(), "values file is refused");
+                of_files.insert(error.to_string());
+                // What is wrong inside a file has its path already.
+                let text =
+                    if matches!(error, FileError::Invalid(_)) { error.to_string() } else { format!("{path}: {error}") };
+                let kept = if file.last_good.is_some() { ", the last good one stays in force" } else { "" };
+                add(format!("values file is refused{kept}"), text);
             }
             for warning in file.last_good.iter().flat_map(|parsed| &parsed.warnings) {
-                tracing::warn!(%warning, "about the values file");
+                add("about the values file".to_owned(), warning.to_string());
             }
         }
     }
+    for problem in merged.problems.iter().filter(|problem| !of_files.contains(*problem)) {
+        add("values are not usable".to_owned(), problem.clone());
+    }
+    complaints
 }
 
 #[cfg(test)]
@@ -163,5 +190,30 @@ mod tests {
             desired.problems,
             ["b.yaml: model.name: `m` is declared by a.yaml already; give each model one file"]
         );
+    }
+
+    #[test]
+    fn the_log_says_what_is_wrong_once_for_a_file_and_once_for_the_whole() {
+        let told = |sources: &[Observed]| {
+            let complaints = complaints(sources, &merge(sources));
+            complaints.into_iter().map(|complaint| complaint.about + " | " + &complaint.text).collect::<Vec<_>>()
+        };
+        let missing =
+            Observed { error: Some("cannot read nope.yaml: not found".to_owned()), reads: 1, ..Observed::default() };
+        assert_eq!(told(&[missing]), ["values are not usable | cannot read nope.yaml: not found"]);
+        let twice = source(&[("a.yaml", file("m", None)), ("b.yaml", file("m", None))]);
+        let both = "b.yaml: model.name: `m` is declared by a.yaml already; give each model one file";
+        assert_eq!(told(&[twice]), [format!("values are not usable | {both}")]);
+        // A file that was never good is a problem of the whole too, and is told as a file.
+        let never = FileState { last_good: None, ..file("a", Some("is a directory")) };
+        let kept = file("b", Some("is a directory"));
+        assert_eq!(
+            told(&[source(&[("a.yaml", never), ("b.yaml", kept)])]),
+            [
+                "values file is refused | a.yaml: is a directory",
+                "values file is refused, the last good one stays in force | b.yaml: is a directory",
+            ]
+        );
+        assert_eq!(told(&[source(&[("a.yaml", file("a", None))])]), [""; 0]);
     }
 }

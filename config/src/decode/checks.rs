@@ -71,6 +71,7 @@ fn unused(root: &Cursor<'_>, used: &BTreeSet<&str>, report: &mut Report) {
 pub(super) fn whole(root: &Cursor<'_>, mut values: Values, report: &mut Report) -> Option<Values> {
     guard_against_nan(&mut values);
     warn_of_weights(root, &values, report);
+    warn_of_blind_steps(root, &values, report);
     warn_of_cold_start(root, &values, report);
     one_digest_per_version(root, &values, report).map(|()| values)
 }
@@ -111,6 +112,20 @@ fn warn_of_weights(root: &Cursor<'_>, values: &Values, report: &mut Report) {
             }
             Step::Analysis(_) | Step::Pause(_) => {}
         }
+    }
+}
+
+/// Steps that only wait promote whatever answers. A pause without an end is for a person, who judges.
+fn warn_of_blind_steps(root: &Cursor<'_>, values: &Values, report: &mut Report) {
+    let strategy = &values.strategy;
+    let judged = strategy.analysis.is_some()
+        || strategy.steps.iter().any(|step| matches!(step, Step::Analysis(_) | Step::Pause(None)));
+    let canary = root.node.entry("strategy").and_then(|entry| entry.value.entry("canary"));
+    let Some(steps) = canary.and_then(|entry| entry.value.entry("steps")) else { return };
+    if !judged && !strategy.skip_analysis && !strategy.steps.is_empty() {
+        let message =
+            "nothing judges the canary: it is promoted after the last step whatever it answers; add `analysis`";
+        report.warn(steps.start, "strategy.canary.steps", message);
     }
 }
 

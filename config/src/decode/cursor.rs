@@ -1,7 +1,7 @@
 //! Walking the tree: a [`Cursor`] is a value with its path, a [`Map`] hands out the values of its keys and knows which
 //! keys nobody asked for, and the [`Report`] keeps what was wrong.
 
-use crate::document::{Entry, Fault, Kind, Mark, Node, Plain};
+use crate::document::{Entry, Fault, Kind, Mark, Node, Plain, Scalar};
 use crate::problem::{Problem, did_you_mean, quoted};
 
 /// Everything found wrong (and worth a warning) so far.
@@ -66,12 +66,33 @@ impl<'a> Cursor<'a> {
 
     /// The map here; `name` is the object's name in the JSON Schema.
     pub(crate) fn map(&self, report: &mut Report, name: &'static str) -> Option<Map<'a>> {
+        self.map_or(report, name, |_| "write `key: value` lines".to_owned())
+    }
+
+    /// The map here, of which `key` is what people mean who write its value alone: they are told to write it out, with
+    /// their own value where it is of the same kind as `example`, a number or a word.
+    pub(crate) fn map_of(
+        &self,
+        report: &mut Report,
+        name: &'static str,
+        (key, example): (&str, &str),
+    ) -> Option<Map<'a>> {
+        self.map_or(report, name, |node| {
+            let starts_with_digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+            let own = node.text().filter(|text| !text.is_empty() && shown(text) == **text);
+            let own = own.filter(|text| starts_with_digit(text) == starts_with_digit(example));
+            let own = own.filter(|_| !matches!(&node.kind, Kind::Scalar(Scalar { value: Plain::Bool(_), .. })));
+            format!("write {{{key}: {}}}", own.unwrap_or(example))
+        })
+    }
+
+    fn map_or(&self, report: &mut Report, name: &'static str, hint: impl FnOnce(&Node) -> String) -> Option<Map<'a>> {
         match &self.node.kind {
             Kind::Map(entries) => Some(Map::new(entries, self, name)),
             // `strategy:` with nothing below it says as little as `strategy: {}`.
             Kind::Scalar(scalar) if scalar.value == Plain::Null => Some(Map::new(&[], self, name)),
             Kind::Scalar(_) | Kind::List(_) => {
-                self.wrong(report, format!("{} is not a map; write `key: value` lines", self.node.found()));
+                self.wrong(report, format!("{} is not a map; {}", self.node.found(), hint(self.node)));
                 None
             }
         }

@@ -111,7 +111,7 @@ fn weight(cursor: &Cursor<'_>, whole: u32, report: &mut Report) -> Option<Weight
 }
 
 fn pause(here: &Cursor<'_>, report: &mut Report) -> Option<Option<Duration>> {
-    let mut map = here.map(report, "Pause")?;
+    let mut map = here.map_of(report, "Pause", ("duration", "5m"))?;
     let duration =
         optional(map.get("duration"), report, |cursor, report| cursor.duration(report, Duration::ZERO..=PAUSE_MAX));
     map.finish(report);
@@ -156,7 +156,7 @@ fn analysis(here: &Cursor<'_>, steps: usize, inline: bool, report: &mut Report) 
 fn template_names(here: &Cursor<'_>, report: &mut Report) -> Option<Vec<String>> {
     let mut seen: Vec<String> = Vec::new();
     let names = here.each(report, TEMPLATES_MAX, |cursor, report| {
-        let mut map = cursor.map(report, "TemplateRef")?;
+        let mut map = cursor.map_of(report, "TemplateRef", ("templateName", "name"))?;
         let name = map.required("templateName", "write the name of one of analysisTemplates", report);
         let name = name.and_then(|cursor| {
             let name = cursor.text(report)?.to_owned();
@@ -178,7 +178,7 @@ fn template_names(here: &Cursor<'_>, report: &mut Report) -> Option<Vec<String>>
 }
 
 fn session_affinity(here: &Cursor<'_>, report: &mut Report) -> Option<SessionAffinity> {
-    let mut map = here.map(report, "SessionAffinity")?;
+    let mut map = here.map_of(report, "SessionAffinity", ("header", "x-entity-id"))?;
     let header = map.required("header", "write the request header that names a caller, such as x-entity-id", report);
     let header = header.and_then(|cursor| cursor.parsed(report, header_name));
     map.finish(report);
@@ -199,7 +199,7 @@ fn header_name(text: &str) -> Result<String, Refused> {
 }
 
 fn rollback_window(here: &Cursor<'_>, report: &mut Report) -> Option<u32> {
-    let mut map = here.map(report, "RollbackWindow")?;
+    let mut map = here.map_of(report, "RollbackWindow", ("revisions", "3"))?;
     let revisions = optional(map.get("revisions"), report, |cursor, report| {
         cursor.whole(report, 0..=REVISIONS_MAX).and_then(|revisions| u32::try_from(revisions).ok())
     });

@@ -160,10 +160,19 @@ fn legal_files_that_were_probably_not_meant_are_warned_of() {
         "strategy: {canary: {steps: [{setWeight: 50}, {setWeight: 20}]}}\n",
         "strategy: {canary: {steps: [{analysis: {templates: [{templateName: a}]}}]}}\nanalysisTemplates: {a: {metrics: [{name: nan-share}]}}\n",
         "analysisTemplates: {a: {metrics: [{name: nan-share}]}}\n",
+        "strategy: {canary: {steps: [{setWeight: 50}, {pause: {duration: 10s}}]}}\n",
     ];
     let told: Vec<String> = cases.iter().map(|extra| warnings(extra)).collect();
     insta::assert_snapshot!("warnings", told.join("\n"));
-    for quiet in ["autoscaling: {enabled: false, maxReplicas: 10}\n", "  replicas: 3\nstable: {version: v1}\n"] {
+    let quiet = [
+        "autoscaling: {enabled: false, maxReplicas: 10}\n",
+        "  replicas: 3\nstable: {version: v1}\n",
+        "strategy: {canary: {steps: []}}\n",
+        "strategy: {canary: {steps: [{setWeight: 50}, {pause: {}}]}}\n",
+        "strategy: {canary: {skipAnalysis: true, steps: [{setWeight: 50}]}}\n",
+        "strategy: {canary: {steps: [{setWeight: 50}], analysis: {templates: [{templateName: a}]}}}\nanalysisTemplates: {a: {metrics: [{name: nan-share}]}}\n",
+    ];
+    for quiet in quiet {
         assert_eq!(warnings(quiet), "", "{quiet}");
     }
 }

@@ -79,7 +79,9 @@ impl Source {
     }
 
     pub(super) fn read(&self) -> Snapshot {
-        Snapshot { notes: self.notes(), ..self.read_files() }
+        let mut snapshot = self.read_files();
+        snapshot.notes.extend(self.notes());
+        snapshot
     }
 
     fn read_files(&self) -> Snapshot {
@@ -128,7 +130,10 @@ impl Source {
         };
         let shown = |name: &String| self.path.join(name).display().to_string();
         let files = names.iter().map(|name| (shown(name), content(&place.join(name)))).collect();
-        Snapshot { files, atomic, ..Snapshot::default() }
+        let empty = names
+            .is_empty()
+            .then(|| format!("{} holds no values file; each *.yaml or *.yml in it is one model", self.path.display()));
+        Snapshot { files, atomic, notes: empty.into_iter().collect(), ..Snapshot::default() }
     }
 }
 

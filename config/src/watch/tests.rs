@@ -220,6 +220,19 @@ async fn a_file_that_a_writer_removes_first_is_not_taken_for_removed() {
 }
 
 #[test]
+fn an_empty_folder_is_told_and_is_no_error() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("notes.txt"), "x").unwrap();
+    let source = Source::new(directory.path(), Path::new(NO_MOUNTS));
+    let empty = reread(&source, &Observed::default());
+    let [note] = &empty.notes[..] else { panic!("{empty:?}") };
+    assert!(note.contains("holds no values file"), "{note}");
+    assert_eq!((&empty.error, empty.files.len()), (&None, 0));
+    fs::write(directory.path().join("a.yaml"), values("v1")).unwrap();
+    assert_eq!(reread(&source, &empty).notes, Vec::<String>::new());
+}
+
+#[test]
 fn only_a_whole_folder_that_holds_other_values_says_that_a_file_was_removed() {
     let dir = TempDir::new().unwrap();
     let at = |name: &str| dir.path().join(name);

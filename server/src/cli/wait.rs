@@ -10,7 +10,7 @@ use super::client::{AdminArgs, Client};
 use super::exit::{Exit, Failure};
 use super::files;
 use super::output::{Clean, Console};
-use super::status::{ModelView, StatusView};
+use super::status::{ModelView, StatusView, refusal};
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -171,7 +171,13 @@ impl Goal {
         let stable = model.stable.as_ref().map(|stable| &stable.version);
         match model.phase.as_str() {
             "Healthy" if stable == Some(wanted) => Look::Done(format!("{name}: {} is stable", Clean(wanted))),
-            "Degraded" => Look::Never(Failure::failed(format_args!("{name} is Degraded: {}", Clean(&model.message)))),
+            "Degraded" => {
+                // The message says one problem of the values file itself, and of several only how many there are.
+                let problems = model.values_error.as_deref().filter(|error| error.lines().nth(1).is_some());
+                let problems = problems.map(|error| format!("\nvalues: {}", refusal(error))).unwrap_or_default();
+                let message = Clean(&model.message);
+                Look::Never(Failure::failed(format_args!("{name} is Degraded: {message}{problems}")))
+            }
             phase => Look::NotYet(format!("{name} is {}: {}", Clean(phase), Clean(&model.message))),
         }
     }

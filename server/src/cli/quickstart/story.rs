@@ -1,21 +1,23 @@
 //! What happens to versions, told as it happens: one line for each event. Pure.
 
 use crate::cli::output::{BAD, Clean, FAINT, STRONG, short_digests};
-use crate::cli::status::{EventView, ModelView, Percent, event_style};
+use crate::cli::status::{EventView, ModelView, Percent, event_style, refusal};
 
 /// The lines that tell how a model came from `before` to `after`.
 pub(super) fn lines(before: Option<&ModelView>, after: &ModelView) -> Vec<String> {
     let events = new_events(before, after);
+    let told = before.and_then(|before| before.values_error.as_ref());
+    let refused = after.values_error.as_ref().filter(|error| told != Some(*error));
     let mut lines = Vec::new();
     for (index, event) in events.iter().enumerate() {
-        if !events.get(index + 1).is_some_and(|next| says_it_all(event, next)) {
+        // A refusal that still holds is told once, below, with its problems.
+        let told_below = refused.is_some() && event.event == "valuesRefused";
+        if !told_below && !events.get(index + 1).is_some_and(|next| says_it_all(event, next)) {
             lines.push(line(event, after));
         }
     }
-    if let Some(error) = &after.values_error
-        && before.is_none_or(|before| before.values_error.as_ref() != Some(error))
-    {
-        lines.push(format!("{BAD}values refused{BAD:#}  {}", Clean(error)));
+    if let Some(error) = refused {
+        lines.push(format!("{BAD}values refused{BAD:#}  {}", refusal(error)));
     }
     lines
 }
@@ -148,8 +150,20 @@ mod tests {
     #[test]
     fn a_refused_values_file_is_told_once() {
         let before = model(&[], json!(null));
-        let after = ModelView { values_error: Some("values.yaml:3:1: no".to_owned()), ..before.clone() };
+        let refused = |error: &str| ModelView {
+            values_error: Some(error.to_owned()),
+            ..model(&[("valuesRefused", "v1", "why")], json!(null))
+        };
+        let after = refused("values.yaml:3:1: no");
         assert_eq!(told(Some(&before), &after), "values refused  values.yaml:3:1: no");
         assert_eq!(told(Some(&after), &after), "");
+        let after = refused("values.yaml:3:1: no\nvalues.yaml:4:1: nor this");
+        assert_eq!(
+            told(Some(&before), &after),
+            "values refused  2 problems\n    values.yaml:3:1: no\n    values.yaml:4:1: nor this"
+        );
+        // Mended before anybody looked.
+        let mended = ModelView { values_error: None, ..after };
+        assert_eq!(told(Some(&before), &mended), "12:00:00  v1  valuesRefused   why");
     }
 }

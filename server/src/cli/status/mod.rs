@@ -11,7 +11,7 @@ use super::client::{AdminArgs, Client};
 use super::exit::{Exit, Failure};
 use super::output::{Clean, Console};
 
-pub(crate) use render::{Percent, event_style};
+pub(crate) use render::{Percent, event_style, refusal};
 pub(crate) use view::{EventView, ModelView, StatusView};
 
 /// Tries in a row that may find no server while watching: a restart is worth waiting for, an hour is not.

@@ -24,7 +24,7 @@ pub(crate) fn whole_page(status: &StatusView, now: SystemTime) -> String {
     let mut page = String::new();
     for (style, lines) in [(BAD, problems), (BUSY, notes)] {
         for line in lines {
-            page.push_str(&format!("{style}values:{style:#} {}\n", Clean(line)));
+            page.push_str(&format!("{style}values:{style:#} {}\n", refusal(line)));
         }
     }
     if !page.is_empty() && !models.is_empty() {
@@ -88,6 +88,16 @@ pub(crate) fn event_style(event: &str) -> Style {
     }
 }
 
+/// What is wrong with a values file: one problem as it is, several under their number, each on a line of its own.
+pub(crate) fn refusal(error: &str) -> String {
+    let problems: Vec<&str> = error.lines().collect();
+    if problems.len() < 2 {
+        return Clean(error).to_string();
+    }
+    let each = problems.iter().map(|problem| format!("\n    {}", Clean(problem)));
+    format!("{} problems{}", problems.len(), each.collect::<String>())
+}
+
 fn block(model: &ModelView, now: SystemTime) -> String {
     let style = phase_style(&model.phase);
     let mut block = format!("{STRONG}{}{STRONG:#}  {style}{}{style:#}", Clean(&model.name), Clean(&model.phase));
@@ -97,7 +107,7 @@ fn block(model: &ModelView, now: SystemTime) -> String {
     block.push('\n');
     block.push_str(&versions(model, now).to_string());
     if let Some(error) = &model.values_error {
-        block.push_str(&format!("  {BAD}values{BAD:#}    {}\n", Clean(error)));
+        block.push_str(&format!("  {BAD}values{BAD:#}    refused: {}\n", refusal(error)));
     }
     for note in &model.notes {
         block.push_str(&format!("  {FAINT}note{FAINT:#}      {}\n", Clean(&short_digests(note))));

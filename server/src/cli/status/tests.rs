@@ -61,15 +61,32 @@ fn nothing_yet_and_problems() {
     assert_eq!(render::whole_page(&empty, now()), "no models: the server has seen no values file yet\n");
     let cold =
         model(json!({ "name": "m", "phase": "Degraded", "message": "no", "valuesError": "values.yaml:1:1: bad" }));
-    let (problems, notes) = (vec!["x.yaml:3:1: worse".to_owned()], vec!["y.yaml never updates".to_owned()]);
+    let problems = vec!["x.yaml:3:1: worse".to_owned(), "z.yaml:1:1: one\nz.yaml:2:1: two".to_owned()];
+    let notes = vec!["y.yaml never updates".to_owned()];
     let status = StatusView { models: vec![cold], problems, notes };
     insta::assert_snapshot!(plain(&render::whole_page(&status, now())), @r"
     values: x.yaml:3:1: worse
+    values: 2 problems
+        z.yaml:1:1: one
+        z.yaml:2:1: two
     values: y.yaml never updates
 
     m  Degraded  no
       stable  none yet
-      values    values.yaml:1:1: bad
+      values    refused: values.yaml:1:1: bad
+    ");
+}
+
+#[test]
+fn several_problems_of_a_file_have_a_line_each() {
+    let error = "values.yaml:1:1: bad\nvalues.yaml:2:1: worse";
+    let model = model(json!({ "name": "m", "phase": "Degraded", "message": "no", "valuesError": error }));
+    insta::assert_snapshot!(plain(&render::page(&[&model], now())), @r"
+    m  Degraded  no
+      stable  none yet
+      values    refused: 2 problems
+        values.yaml:1:1: bad
+        values.yaml:2:1: worse
     ");
 }
 

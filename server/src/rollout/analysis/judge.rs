@@ -111,18 +111,23 @@ impl Tally {
     }
 }
 
-/// What `tally` means under the limits of `metric`. Failure is asked first: where two limits are passed, it wins.
+/// What `tally` means under the limits of `metric`; `failure` is what the last measurement outside the bounds found.
+/// Failure is asked first: where two limits are passed, it wins.
 #[must_use]
-pub fn judge(metric: &Metric, tally: &Tally) -> Verdict {
+pub fn judge(metric: &Metric, tally: &Tally, failure: Option<&str>) -> Verdict {
     let name = &metric.name;
+    let failed = |how: String| {
+        let found = failure.map(|found| format!(": {found}")).unwrap_or_default();
+        (Conclusion::Failed, format!("{name} failed {how}{found}"))
+    };
     let over = |count: u32, limit: Option<u32>| limit.is_some_and(|limit| count > limit);
     let (conclusion, reason) = if metric.critical && tally.failed > 0 {
-        (Conclusion::Failed, format!("{name} failed and is critical"))
+        failed("and is critical".to_owned())
     } else if over(tally.failed, metric.failure_limit) {
         let limit = metric.failure_limit.unwrap_or_default();
-        (Conclusion::Failed, format!("{name} failed {} times, over its failureLimit of {limit}", tally.failed))
+        failed(format!("{} times, over its failureLimit of {limit}", tally.failed))
     } else if metric.consecutive_failure_limit.is_some_and(|limit| tally.consecutive_failed >= limit.max(1)) {
-        (Conclusion::Failed, format!("{name} failed {} times in a row", tally.consecutive_failed))
+        failed(format!("{} times in a row", tally.consecutive_failed))
     } else if tally.consecutive_error > metric.consecutive_error_limit {
         (Conclusion::Error, format!("{name} could not be measured {} times in a row", tally.consecutive_error))
     } else if over(tally.inconclusive, metric.inconclusive_limit) {
@@ -182,7 +187,7 @@ mod tests {
             };
             tally.add(metric, &Measurement { value: None, samples: 0, finding, reason: String::new() });
         }
-        judge(metric, &tally).conclusion
+        judge(metric, &tally, None).conclusion
     }
 
     #[test]
@@ -246,6 +251,6 @@ mod tests {
         let mut tally = Tally { inconclusive: 9, consecutive_error: 9, error: 9, failed: 1, ..Tally::default() };
         tally.acknowledge();
         assert_eq!((tally.inconclusive, tally.error, tally.failed), (0, 0, 1));
-        assert_eq!(judge(&metric, &tally).conclusion, Conclusion::Failed);
+        assert_eq!(judge(&metric, &tally, None).conclusion, Conclusion::Failed);
     }
 }

@@ -68,9 +68,16 @@ fn assess(metric: &Metric, value: Option<f64>, samples: u64) -> (Finding, String
         return (Finding::Inconclusive, format!("{samples} of {needed} samples so far"));
     };
     let unit = unit(metric.kind);
+    let of = population(metric.kind, samples);
     match (range.min, range.max) {
-        (Some(min), _) if value < min => (Finding::Failed, format!("{value:.3} {unit} is under {min} {unit}")),
-        (_, Some(max)) if value > max => (Finding::Failed, format!("{value:.3} {unit} is over {max} {unit}")),
+        (Some(min), _) if value < min => {
+            let value = apart(value, min);
+            (Finding::Failed, format!("{value} {unit} {of}, at least {min} {unit} needed"))
+        }
+        (_, Some(max)) if value > max => {
+            let value = apart(value, max);
+            (Finding::Failed, format!("{value} {unit} {of}, at most {max} {unit} allowed"))
+        }
         // Argo's documents call this Inconclusive and its code Successful. A metric without a bound has said nothing.
         (None, None) => (Finding::Inconclusive, format!("{value:.3} {unit}, with no bound to hold it against")),
         _ => (Finding::Successful, format!("{value:.3} {unit} is within bounds")),
@@ -82,6 +89,24 @@ const fn unit(kind: MetricKind) -> &'static str {
         MetricKind::SuccessRate | MetricKind::NanShare => "%",
         MetricKind::Duration { .. } => "ms",
     }
+}
+
+/// What the value is a value of, for people.
+fn population(kind: MetricKind, samples: u64) -> String {
+    match kind {
+        MetricKind::SuccessRate | MetricKind::NanShare => format!("of {samples} requests"),
+        MetricKind::Duration { quantile } => format!("at quantile {quantile} of {samples} requests"),
+    }
+}
+
+/// `value` with one decimal, or with as many more as tell it from the `bound` that it missed: "99.0 %, at least 99 %"
+/// would explain nothing.
+fn apart(value: f64, bound: f64) -> String {
+    const DECIMALS_MAX: usize = 6;
+    let shown = (1..DECIMALS_MAX).map(|decimals| format!("{value:.decimals$}"));
+    let side = |value: f64| (value < bound, value > bound);
+    let mut distinct = shown.filter(|text| text.parse().is_ok_and(|shown| side(shown) == side(value)));
+    distinct.next().unwrap_or_else(|| format!("{value:.DECIMALS_MAX$}"))
 }
 
 #[cfg(test)]
@@ -116,6 +141,24 @@ mod tests {
         check(&metric(MetricKind::Duration { quantile: 0.99 }, None, Some(9.0)), 100, 0, Finding::Failed);
         check(&metric(MetricKind::Duration { quantile: 0.99 }, None, Some(9.0)), 0, 100, Finding::Inconclusive);
         check(&metric(MetricKind::SuccessRate, None, None), 100, 0, Finding::Inconclusive);
+    }
+
+    #[test]
+    fn a_failure_says_what_was_measured_of_how_many_and_what_is_allowed() {
+        let told = |metric: &Metric, good, bad| measure(metric, Some(&counts(good, bad))).reason;
+        let nan = metric(MetricKind::NanShare, None, Some(0.0));
+        assert_eq!(told(&nan, 16, 2), "11.1 % of 18 requests, at most 0 % allowed");
+        assert_eq!(told(&nan, 9_999, 1), "0.01 % of 10000 requests, at most 0 % allowed");
+        let rate = metric(MetricKind::SuccessRate, Some(99.0), None);
+        assert_eq!(told(&rate, 989, 11), "98.9 % of 1000 requests, at least 99 % needed");
+        assert_eq!(told(&rate, 9_899, 101), "98.99 % of 10000 requests, at least 99 % needed", "not 99.0 %");
+    }
+
+    #[test]
+    fn a_duration_that_is_too_long_is_told_in_milliseconds() {
+        let slow = measure(&metric(MetricKind::Duration { quantile: 0.99 }, None, Some(9.0)), Some(&counts(100, 0)));
+        let value = slow.value.map(|value| format!("{value:.1}")).unwrap_or_default();
+        assert_eq!(slow.reason, format!("{value} ms at quantile 0.99 of 100 requests, at most 9 ms allowed"));
     }
 
     #[test]

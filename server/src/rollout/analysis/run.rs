@@ -22,6 +22,8 @@ pub struct MetricState {
     pub tally: Tally,
     /// The newest measurement.
     pub last: Option<Measurement>,
+    /// What the last measurement outside the bounds found. A verdict of failure says it, whatever was measured since.
+    failure: Option<String>,
     /// The counts at which the window opened; `None` during the initial delay.
     window: Option<Counts>,
     next_at: Instant,
@@ -81,13 +83,13 @@ impl MetricState {
         } else {
             (None, later(now, metric.initial_delay))
         };
-        Self { metric, tally: Tally::default(), last: None, window, next_at }
+        Self { metric, tally: Tally::default(), last: None, failure: None, window, next_at }
     }
 
     /// What the measurements so far mean.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        judge(&self.metric, &self.tally)
+        judge(&self.metric, &self.tally, self.failure.as_deref())
     }
 
     fn observe(&mut self, counts: &Counts, now: Instant) {
@@ -105,6 +107,9 @@ impl MetricState {
         // fresh window each time would be too small for ever.
         if measurement.finding != Finding::Inconclusive {
             self.window = Some(counts.clone());
+        }
+        if measurement.finding == Finding::Failed {
+            self.failure = Some(measurement.reason.clone());
         }
         self.last = Some(measurement);
     }
@@ -157,6 +162,38 @@ mod tests {
         assert_eq!(run.verdict().conclusion, Conclusion::Running, "the window is still open");
         run.observe(&evidence.counts(), start + Duration::from_secs(40));
         assert_eq!(run.verdict().conclusion, Conclusion::Successful);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_told_with_its_numbers_whatever_comes_after_it() {
+        let (evidence, start) = (Evidence::new(), Instant::now());
+        let told = |change: &dyn Fn(&mut Metric)| {
+            let mut nan = metric(MetricKind::NanShare, None, Some(0.0));
+            change(&mut nan);
+            run(nan, &evidence, start)
+        };
+        let mut runs = [
+            told(&|nan| nan.critical = true),
+            told(&|_| ()),
+            told(&|nan| (nan.failure_limit, nan.consecutive_failure_limit) = (None, Some(1))),
+        ];
+        record(&evidence, Outcome::Success, 16);
+        record(&evidence, Outcome::NonFinite, 2);
+        let counts = evidence.counts();
+        runs.iter_mut().for_each(|run| run.observe(&counts, start + Duration::from_secs(10)));
+        let reasons = runs.each_ref().map(|run| run.verdict().reason);
+        let numbers = "11.1 % of 18 requests, at most 0 % allowed";
+        assert_eq!(
+            reasons,
+            [
+                format!("nan-share failed and is critical: {numbers}"),
+                format!("nan-share failed 1 times, over its failureLimit of 0: {numbers}"),
+                format!("nan-share failed 1 times in a row: {numbers}"),
+            ]
+        );
+        record(&evidence, Outcome::Success, 100);
+        runs[0].observe(&evidence.counts(), start + Duration::from_secs(20));
+        assert_eq!(runs[0].verdict().reason, reasons[0]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -55,6 +55,14 @@ pub(super) struct Model<L> {
     contract: Option<Arc<models::Signature>>,
 }
 
+/// One problem as it is, and of several how many there are: each has its line in `valuesError`.
+pub(super) fn headline(problem: &str) -> String {
+    match problem.lines().count() {
+        0 | 1 => problem.to_owned(),
+        count => format!("{count} problems"),
+    }
+}
+
 // === impl Model ===
 
 impl<L: Resident> Model<L> {
@@ -81,8 +89,7 @@ impl<L: Resident> Model<L> {
         if asked.problem != self.problem
             && let Some(problem) = &asked.problem
         {
-            tracing::warn!(model = %self.name, %problem, "the values file is refused, the last good one stays in force");
-            self.remember_event("valuesRefused", &asked.values.model.target.version.to_string(), problem.clone());
+            self.remember_event("valuesRefused", &asked.values.model.target.version.to_string(), headline(problem));
         }
         if asked.revision != self.revision {
             self.remember_event(

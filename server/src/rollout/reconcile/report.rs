@@ -11,7 +11,7 @@ use super::super::release::Release;
 use super::super::status::{
     CanaryStatus, HISTORY_MAX, HistoryEvent, MetricStatus, ModelStatus, RejectedStatus, VersionStatus,
 };
-use super::model::Model;
+use super::model::{Model, headline};
 
 impl<L: Resident> Model<L> {
     /// Writes down what is about to be done.
@@ -129,7 +129,7 @@ impl<L: Resident> Model<L> {
     fn outward(&self) -> (Phase, String) {
         let Rest { phase, message, .. } = &self.rest;
         let complaint = match (&self.problem, self.missing) {
-            (Some(problem), _) => format!("the values file is refused ({problem}); "),
+            (Some(problem), _) => format!("the values file is refused: {}; ", headline(problem)),
             (None, true) => "the values file is missing, the last good one stays in force; ".to_owned(),
             (None, false) => return (*phase, message.clone()),
         };

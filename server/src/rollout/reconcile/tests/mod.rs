@@ -193,6 +193,19 @@ async fn a_broken_values_file_leaves_the_last_good_state() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn several_problems_are_counted_in_the_message_and_listed_in_the_error() {
+    let mut node = Node::settled(values(1)).await;
+    let both = "values.yaml:3:7: model.version: write a label\nvalues.yaml:4:1: `modle` is not known";
+    node.breaks(both);
+    node.settle().await;
+    let status = node.status();
+    assert!(status.message.starts_with("the values file is refused: 2 problems; "), "{}", status.message);
+    assert_eq!(status.values_error.as_deref(), Some(both));
+    let refused: Vec<_> = status.history.iter().filter(|event| event.event == "valuesRefused").collect();
+    assert_eq!(refused.iter().map(|event| event.reason.as_str()).collect::<Vec<_>>(), ["2 problems"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_model_goes_only_when_its_file_was_removed_on_purpose() {
     let mut node = Node::settled(values(1)).await;
     node.desired(|desired| desired.models.clear());
