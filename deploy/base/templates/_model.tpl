@@ -39,7 +39,10 @@ name and with what the values file says of them, and the ConfigMap that holds th
 {{- range $file := $files -}}
 {{- include "sluice.render" (dict "root" $ "file" (printf "model-serving-%s.yaml" $file)) -}}
 {{- end -}}
-{{- include "sluice.configmap" (dict "root" . "name" "values" "key" "values.yaml" "bytes" (.Files.Get (include "sluice.file" .))) -}}
+{{- $bytes := .Files.Get (include "sluice.file" .) -}}
+{{- /* For argocd/config/health.lua: whether what the server says is about this content. */ -}}
+{{- $revision := dict "sluice.dev/values-revision" (printf "sha256:%s" (sha256sum $bytes)) -}}
+{{- include "sluice.configmap" (dict "root" . "name" "values" "key" "values.yaml" "bytes" $bytes "annotations" $revision) -}}
 {{- include "sluice.configmap" (dict "root" . "name" "keys" "key" "release.pub" "bytes" (.Subcharts.sluice.Files.Get "release.pub")) -}}
 {{- end -}}
 
@@ -69,7 +72,8 @@ name and with what the values file says of them, and the ConfigMap that holds th
 {{- if not .bytes -}}{{- fail (printf "the file for %s is missing or empty" .key) -}}{{- end -}}
 {{- $name := printf "%s-model-serving" (include "sluice.name" .root) -}}
 {{- $labels := dict "app.kubernetes.io/name" "sluice" "app.kubernetes.io/instance" $name -}}
-{{- $metadata := dict "name" (printf "%s-%s" $name .name) "labels" $labels }}
+{{- $metadata := dict "name" (printf "%s-%s" $name .name) "labels" $labels -}}
+{{- with .annotations -}}{{- $_ := set $metadata "annotations" . -}}{{- end }}
 ---
 {{ toYaml (dict "apiVersion" "v1" "kind" "ConfigMap" "metadata" $metadata "data" (dict .key .bytes)) }}
 {{- end -}}
