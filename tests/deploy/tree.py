@@ -73,11 +73,11 @@ class Tree:
             raise SystemExit(f"kubectl kustomize {model} {environment}: {done.stderr}")
         return done.stdout
 
-    def helm(self, model, environment, part="server", **extra):
-        """The text that Helm renders for an Application; `extra` are values that outrank the file."""
+    def helm(self, model, environment, part="server", outranking=None):
+        """The text that Helm renders for an Application; `outranking` is what parameters would say."""
         values = helm_python.values_from_yaml(self.values(model, environment).read_text(encoding="utf-8"))
         values["global"] = {**values.get("global", {}), "part": part}
-        values.update(extra)
+        values.update(outranking or {})
         with helm_python.Chart.load(self.folder / "models" / model) as chart:
             rendered = chart.render(values, name=model, namespace=f"ml-{environment}")
         return "\n---\n".join(rendered.values())

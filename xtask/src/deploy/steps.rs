@@ -47,7 +47,10 @@ pub(super) const STEPS: &[Step] = &[
     check(
         "argocd",
         "Argo CD's files agree with its fields, with each other and with the tree, and nothing holds up a revert",
-        &[Run::Deploy("argocd.py", &[TREE, Given::Tool("--lint", "argocd-source-lint")])],
+        &[Run::Deploy(
+            "argocd.py",
+            &[TREE, Given::Tool("--kubectl", "kubectl"), Given::Tool("--lint", "argocd-source-lint")],
+        )],
     ),
     check(
         "health",
