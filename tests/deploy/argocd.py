@@ -171,6 +171,21 @@ def linted(tree, lint):
     yield from (f"{it} is accepted, and is not found any more" for it in ACCEPTED.keys() - {it["rule_id"] for it in found})
 
 
+def new_model(tally, tree):
+    """What the README says of a new model: a copied folder, a changed name, and nothing else."""
+    source, folder = tree.folder / "models/recommendation", tree.folder / "models/churn"
+    shutil.copytree(source, folder)
+    for path in [it for it in folder.rglob("*.yaml") if it.is_file()]:
+        path.write_text(path.read_text(encoding="utf-8").replace("recommendation", "churn"), encoding="utf-8")
+    tree.build_dependencies()
+    made = [it for it in applications.deployed(tree) if it["kind"] == "Application"]
+    tally.check("a new folder is four Applications more", one_file_one_model(tree, made))
+    for application in (it for it in made if it["metadata"]["labels"]["sluice.dev/model"] == "churn"):
+        name = application["metadata"]["name"]
+        tally.check(f"{name}: its objects are a cluster's", fields(objects_of(tree, application)))
+    shutil.rmtree(folder)
+
+
 def planted(tally, platform, made):
     """That each kind of Argo CD's is refused with a misspelt field and with a wrong type."""
     kinds = {it["kind"]: it for it in [*platform, *made]}
@@ -250,6 +265,7 @@ def main():
         tally.check("triggers and templates are there", notified(made, notifications))
         tally.check("the script is under Argo CD's key", configured(tree, given.kubectl))
         tally.check("argocd-source-lint", linted(tree, given.lint))
+        new_model(tally, tree)
         planted(tally, platform, made)
         server = by_name["fraud-detection-production"]
         tree.values("fraud-detection", "staging").rename(tree.folder / "models/fraud-detection/values-x.txt")

@@ -178,6 +178,57 @@ def planted(tally, objects):
     tally.refused("a kind that nobody knows", schemas.problems(bad), "Couldn't find schema for kind Deploiment")
 
 
+def planted_rules(tally, objects, values):
+    """That each rule of this file fires."""
+
+    def pod(change):
+        changed = copy.deepcopy(objects)
+        deployment = only(changed, "Deployment")
+        change(deployment, deployment["spec"]["template"]["spec"])
+        return changed
+
+    def mount(_, spec):
+        spec["containers"][0]["volumeMounts"][0]["subPath"] = "values.yaml"
+
+    def checksum(deployment, _):
+        deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"] = "0"
+
+    def renamed(_, spec):
+        spec["volumes"][0]["configMap"]["name"] += "-dh96h8d856"
+
+    def fixed(deployment, _):
+        deployment["spec"]["replicas"] = 3
+
+    def hasty(_, spec):
+        spec["terminationGracePeriodSeconds"] = 30
+
+    def mixed(_, spec):
+        spec["containers"][0]["livenessProbe"]["httpGet"]["path"] = "/v2/health/ready"
+
+    def small(_, spec):
+        next(it for it in spec["volumes"] if it["name"] == "cache")["emptyDir"]["sizeLimit"] = "10Gi"
+
+    def foreign(deployment, _):
+        deployment["spec"]["selector"]["matchLabels"]["app.kubernetes.io/instance"] = "another"
+
+    faults = [
+        ("a mounted file", mounts, mount, "subPath"),
+        ("a checksum of the values", mounts, checksum, "checksum/"),
+        ("a hash in the ConfigMap's name", mounts, renamed, "the volume is"),
+        ("a number of replicas", mounts, fixed, "autoscaler's"),
+        ("too little time to stop", lambda it: stopping(it, values), hasty, "the pod is killed"),
+        ("liveness that is about models", probes, mixed, "liveness asks"),
+        ("a volume smaller than the cache", cache, small, "must be larger"),
+        ("a selector of another model", selectors, foreign, "selects"),
+    ]
+    for name, rule, change, expected in faults:
+        tally.refused(name, rule(pod(change)), expected)
+    slow = {"serving": {"timeoutDefault": "60s"}}
+    tally.refused("a request longer than the grace period", stopping(objects, slow), "a request may take 60 s")
+    other = pod(lambda deployment, _: deployment["spec"].update(revisionHistoryLimit=9))
+    tally.refused("two renderings that differ", differences(objects, other), "revisionHistoryLimit")
+
+
 def main():
     given = arguments(__doc__, "--kubectl")
     tally = Tally()
@@ -200,6 +251,7 @@ def main():
             tally.check(f"{name}: selectors", selectors(helmed))
             tally.check(f"{name}: the witness", [*witness(watching), *same_bytes(path, watching, "-expected")])
         planted(tally, helmed)
+        planted_rules(tally, helmed, values)
     return tally.finish()
 
 

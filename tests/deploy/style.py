@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Every YAML file of the tree is well formed, and no key stands twice."""
+"""Every YAML file of the tree is well formed, no key stands twice, and the README names what is there."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,13 @@ def problems(text, path, rules):
     return [f"{path}:{it.line}:{it.column}: {it.desc}" for it in linter.run(text, rules)]
 
 
+def absent(text, folder):
+    """Paths of the tree in backquotes or commands that lead nowhere."""
+    for path in sorted(set(re.findall(r"(?<![\w/.-])((?:base|models|staging|argocd|ci)/[\w./-]*\w)", text))):
+        if not (folder / path).exists() and "NAME" not in path:
+            yield f"README.md names {path}"
+
+
 def main():
     given = arguments(__doc__, "--style")
     rules = config.YamlLintConfig(given.style.read_text(encoding="utf-8"))
@@ -25,6 +33,9 @@ def main():
     tally.check(f"{len(read)} files", found or ([] if read else ["there is none"]))
     tally.refused("a key that stands twice", problems("a: 1\na: 2\n", Path("planted.yaml"), rules), 'duplication of key "a"')
     tally.refused("an open bracket", problems("a: [1\n", Path("planted.yaml"), rules), "syntax error")
+    readme = (given.deploy / "README.md").read_text(encoding="utf-8")
+    tally.check("the README's paths", absent(readme, given.deploy))
+    tally.refused("a path that is not there", absent("see `base/gone.yaml`", given.deploy), "base/gone.yaml")
     return tally.finish()
 
 

@@ -72,3 +72,29 @@ pub(super) const STEPS: &[Step] = &[
 const fn check(name: &'static str, holds: &'static str, runs: &'static [Run]) -> Step {
     Step { name, holds, needs: &[Need::Deploy], runs, limit: LIMIT }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let names: BTreeSet<&str> = STEPS.iter().map(|step| step.name).collect();
+        assert_eq!(names.len(), STEPS.len());
+    }
+
+    #[test]
+    fn what_is_named_is_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for run in STEPS.iter().flat_map(|step| step.runs) {
+            let Run::Deploy(program, given) = run else { continue };
+            assert!(root.join("tests/deploy").join(program).is_file(), "{program}");
+            for given in *given {
+                assert!(!matches!(given, Given::Path(_, path) if !root.join(path).exists()), "{program}");
+            }
+        }
+    }
+}
