@@ -6,6 +6,7 @@ probes ask is asked, and the Job's own command waits for it.
 """
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from tree import Tree, arguments, documents
 
 # Of the committed models, whose demo key signed them.
 MODEL, VERSION = "fraud-detection", "v1.0.0"
+ADAPTER = "base/queue-time-metric.yaml"
 # For an unoptimised program on a busy machine.
 READY_SECONDS = 90
 
@@ -146,6 +148,22 @@ def observed(server, objects):
         yield f"the chart says {wanted}, and the server {said}"
 
 
+def scraped(server, objects, adapter):
+    """Where Prometheus is sent there are metrics, and among them what the autoscaler's metric is made of."""
+    [monitor] = [it for it in objects if it["kind"] == "PodMonitor"]
+    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+    with urllib.request.urlopen(server.url(endpoint["port"], endpoint["path"]), timeout=5) as answer:
+        text = answer.read().decode()
+    [rule] = yaml.safe_load(adapter.read_text(encoding="utf-8"))["rules"]["custom"]
+    for name in sorted(set(re.findall(r"sluice_\w+", rule["metricsQuery"] + rule["seriesQuery"]))):
+        if f"\n{name}{{" not in text:
+            yield f"{name} is no metric of the server"
+    [autoscaler] = [it for it in objects if it["kind"] == "HorizontalPodAutoscaler"]
+    asked = [it["pods"]["metric"]["name"] for it in autoscaler["spec"]["metrics"] if it["type"] == "Pods"]
+    if asked != [rule["name"]["as"]]:
+        yield f"the autoscaler asks for {asked}, and the adapter makes {rule['name']['as']}"
+
+
 def waited(given, server, objects, folder):
     """The Job's own command, with this machine's paths and address."""
     words = []
@@ -170,6 +188,7 @@ def played(tally, given, tree):
             tally.check("readiness follows the model", server.answers("readiness", 200, READY_SECONDS))
             tally.check("the witness's command sees the commit", waited(given, server, job, folder))
             tally.check("chart and server name the same revision", observed(server, objects))
+            tally.check("Prometheus and the autoscaler find their metrics", scraped(server, objects, tree.folder / ADAPTER))
             tally.check("SIGTERM: not ready, then a good end", ends(server, 45))
         finally:
             server.stop()
