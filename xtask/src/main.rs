@@ -8,6 +8,7 @@
 
 mod cache;
 mod clock;
+mod deploy;
 mod fresh;
 mod quickstart;
 mod setup;
@@ -49,6 +50,16 @@ Examples:
 For one Rust test, plain cargo is quicker: `cargo test -p server rollout`.
 A tool that cannot be set up fails the step that needs it; no step is ever skipped.")]
     Test(test::Options),
+    /// Read the GitOps tree (`deploy/`) with the programs that read it in a cluster; no cluster is needed
+    #[command(after_help = "\
+Examples:
+  cargo xtask test-deploy                      all of it
+  cargo xtask test-deploy --list               the checks, and what each one holds
+  cargo xtask test-deploy --only manifests     one
+
+kubectl, Helm, schemas and linters are pinned in tests/deploy/requirements.txt and installed into
+the cache on the first run; later runs take about a minute.")]
+    TestDeploy(deploy::Options),
     /// Prove the README: clean clone of HEAD, empty HOME and caches, then both README commands
     #[command(after_help = "\
 Only what is committed takes part. Everything is downloaded and built again, in a temporary folder
@@ -90,6 +101,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Test(options) => test::run(&options),
+        Command::TestDeploy(options) => deploy::run(&options),
         Command::Fresh(options) => fresh::run(&options),
         Command::Bench(options) => bench(&options),
     }

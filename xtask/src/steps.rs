@@ -29,8 +29,20 @@ pub(crate) enum Run {
     CargoWith((&'static str, &'static str), &'static [&'static str]),
     /// The Python of [`Need::Python`] with ARGS: a script of `tests/python`, or a module.
     Python(&'static [&'static str]),
+    /// A program of `tests/deploy` in the Python of [`Need::Deploy`], told by flags where things are.
+    Deploy(&'static str, &'static [Given]),
     /// The quickstart of the release build, played as a newcomer would.
     Quickstart,
+}
+
+/// A flag of a program of `tests/deploy`, and what it is told.
+pub(crate) enum Given {
+    /// A file or folder of the repository.
+    Path(&'static str, &'static str),
+    /// A program of the environment.
+    Tool(&'static str, &'static str),
+    /// The `sluice` that was built beside this program.
+    Sluice(&'static str),
 }
 
 /// Everything CI runs, in this order: what fails soonest comes first.

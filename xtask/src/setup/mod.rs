@@ -19,6 +19,9 @@ use crate::shell;
 /// The pinned Python and Node packages.
 const LISTS: &str = "tests/python";
 
+/// The pinned programs and libraries that read the deploy tree.
+const DEPLOY_LIST: &str = "tests/deploy/requirements.txt";
+
 /// How long one installation may take, with a slow registry in mind.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
@@ -30,6 +33,8 @@ pub(crate) enum Need {
     /// KServe's own environment, in `XTASK_PYTHON_KSERVE`: its pins contradict those of the other clients.
     /// Asked for only where the repository holds its list.
     PythonKserve,
+    /// The environment of the checks of the deploy tree, in `XTASK_PYTHON_DEPLOY`: its pins contradict the clients'.
+    Deploy,
     /// Node packages (the Azure storage emulator), in `XTASK_NODE_MODULES`.
     Node,
     /// Shared libraries that the clients load.
@@ -74,6 +79,12 @@ impl Tools {
         Ok(python)
     }
 
+    /// The interpreter of the deploy checks' environment; its programs are beside it.
+    pub(crate) fn deploy_python(&self) -> Result<&OsString> {
+        let (_, python) = self.variables.get(&Need::Deploy).context("the step does not list Need::Deploy")?;
+        Ok(python)
+    }
+
     fn set_up(&self, need: Need) -> Result<Option<(&'static str, OsString)>> {
         let lists = self.root.join(LISTS);
         Ok(match need {
@@ -87,6 +98,10 @@ impl Tools {
                 }
                 None => None,
             },
+            Need::Deploy => {
+                let list = self.root.join(DEPLOY_LIST);
+                Some(("XTASK_PYTHON_DEPLOY", python::environment(&self.cache, "python-deploy", &[list])?.into()))
+            }
             Need::Node => Some(("XTASK_NODE_MODULES", node::modules(&self.cache, &lists)?.into())),
             Need::Libraries => {
                 debian::ensure(debian::LIBRARIES)?;
