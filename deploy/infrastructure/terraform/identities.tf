@@ -39,6 +39,9 @@ resource "google_storage_bucket_iam_member" "serving" {
   bucket = google_storage_bucket.models.name
   role   = "roles/storage.objectViewer"
   member = each.value
+
+  # The first cluster of a project brings the pool that these principals are in; before, Google refuses their names.
+  depends_on = [google_container_cluster.ml]
 }
 
 # `sluice push` adds objects and looks at what is there. Without `storage.objects.delete` Google Cloud refuses to
@@ -72,6 +75,8 @@ resource "google_service_account_iam_member" "mlflow" {
   service_account_id = google_service_account.mlflow.name
   role               = "roles/iam.workloadIdentityUser"
   member             = "${local.workload_subject}/ns/mlflow/sa/mlflow"
+
+  depends_on = [google_container_cluster.ml]
 }
 
 resource "google_project_iam_member" "mlflow" {
@@ -102,4 +107,6 @@ resource "google_project_iam_member" "crossplane" {
   project = var.project_id
   role    = each.value
   member  = "${local.workload_subject}/ns/crossplane-system/sa/provider-gcp"
+
+  depends_on = [google_container_cluster.ml]
 }
