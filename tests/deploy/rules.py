@@ -32,6 +32,7 @@ SEVERITIES = ("critical", "warning", "info")
 
 HEAD = """\
 # The rules of rules.yaml for the Prometheus operator. Made by `tests/deploy/rules.py --write`; do not edit.
+# yamllint disable rule:line-length
 """
 
 
@@ -49,7 +50,10 @@ def operator_rule(groups):
 
 
 class Dumper(yaml.SafeDumper):
-    """Texts of several lines are written as such."""
+    """Lists are indented under their key, and texts of several lines are written as such."""
+
+    def increase_indent(self, flow=False, indentless=False):
+        return super().increase_indent(flow, False)
 
 
 def text(dumper, value):
@@ -61,7 +65,7 @@ Dumper.add_representer(str, text)
 
 
 def written(rule):
-    return HEAD + yaml.dump(rule, Dumper=Dumper, sort_keys=False, width=120, allow_unicode=True)
+    return HEAD + yaml.dump(rule, Dumper=Dumper, sort_keys=False, width=110, allow_unicode=True)
 
 
 def rules_of(source):
