@@ -25,9 +25,7 @@ VERDICTS = [("Successful", GREEN), ("Running", BLUE), ("Inconclusive", YELLOW), 
 
 def one_of(metric, label, states, by):
     """One series in place of one for each state: the number of the state that is in force, the worst over replicas."""
-    numbered = [
-        f'({metric}{{{MODEL}, {label}="{state}"}} * {number})' for number, (state, _) in enumerate(states)
-    ]
+    numbered = [f'({metric}{{{MODEL}, {label}="{state}"}} * {number})' for number, (state, _) in enumerate(states)]
     return f"max by ({by}) ({' or '.join(numbered)})"
 
 
@@ -120,7 +118,10 @@ ROLLOUT = [
         "From a request's arrival to its answer. The 99th percentile needs some hundred requests to mean anything.",
         "s",
         [
-            query(quantile(q, "sluice_request_duration_seconds", "model, version, variant"), f"{{{{model}}}} {{{{version}}}} {{{{variant}}}} {name}")
+            query(
+                quantile(q, "sluice_request_duration_seconds", "model, version, variant"),
+                f"{{{{model}}}} {{{{version}}}} {{{{variant}}}} {name}",
+            )
             for q, name in ((0.5, "p50"), (0.99, "p99"))
         ],
     ),
@@ -163,7 +164,12 @@ CAPACITY = [
         "How many requests come, and how do they end?",
         "By code. ok and the callers' own codes are not our errors; resource_exhausted is a full queue.",
         "reqps",
-        [query(f"sum by (model, code) (rate(sluice_requests_total{{{MODEL}}}[$__rate_interval])) > 0", "{{model}} {{code}}")],
+        [
+            query(
+                f"sum by (model, code) (rate(sluice_requests_total{{{MODEL}}}[$__rate_interval])) > 0",
+                "{{model}} {{code}}",
+            )
+        ],
         stack=True,
     ),
     panel(
@@ -206,8 +212,14 @@ CAPACITY = [
         "more load only means more waiting.",
         "short",
         [
-            query(f"sum by (model) (rate(sluice_queue_duration_seconds_sum{{{MODEL}}}[$__rate_interval]))", "{{model}} waiting"),
-            query(f"sum by (model) (rate(sluice_compute_duration_seconds_sum{{{MODEL}}}[$__rate_interval]))", "{{model}} computed"),
+            query(
+                f"sum by (model) (rate(sluice_queue_duration_seconds_sum{{{MODEL}}}[$__rate_interval]))",
+                "{{model}} waiting",
+            ),
+            query(
+                f"sum by (model) (rate(sluice_compute_duration_seconds_sum{{{MODEL}}}[$__rate_interval]))",
+                "{{model}} computed",
+            ),
         ],
         units={},
     ),
@@ -280,7 +292,10 @@ def drawn(number, it, grid):
     if it["kind"] == "timeseries":
         stacking = {"mode": "normal" if it.get("stack") else "none", "group": "A"}
         field["custom"] = {"lineWidth": 1, "fillOpacity": 30 if it.get("stack") else 0, "stacking": stacking}
-        options = {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}}
+        options = {
+            "legend": {"displayMode": "list", "placement": "bottom"},
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        }
     else:
         options = {"showValue": "auto", "mergeValues": True, "legend": {"displayMode": "list", "placement": "bottom"}}
     return {
@@ -354,7 +369,10 @@ def dashboards():
             "sluice-rollout", "sluice: rollout", "What a deployment is doing, and whether it is any good.", ROLLOUT
         ),
         "capacity.json": dashboard(
-            "sluice-capacity", "sluice: capacity", "Whether there is enough of everything, and where it is short.", CAPACITY
+            "sluice-capacity",
+            "sluice: capacity",
+            "Whether there is enough of everything, and where it is short.",
+            CAPACITY,
         ),
     }
 

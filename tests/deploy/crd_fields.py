@@ -58,7 +58,9 @@ def share(node, shared):
 
 def title_fits(title, field):
     names = set(field["properties"])
-    return {"selector": "matchLabels" in names, "reference": "policy" in names, "secretReference": "key" in names}[title]
+    return {"selector": "matchLabels" in names, "reference": "policy" in names, "secretReference": "key" in names}[
+        title
+    ]
 
 
 def schema(crd, source, version):

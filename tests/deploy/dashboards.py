@@ -192,9 +192,13 @@ def planted(tally, board, judged, program):
     tally.refused("a query that does not parse", with_query(ok + ")"), "does not parse")
     broken = changed(lambda it: it["panels"][1]["targets"][0].update(expr=ok.replace("group_left ()", "group_left")))
     tally.refused("a query that Prometheus does not parse", parser_problems(broken, program), "parse error")
-    tally.refused("a metric that is not there", with_query(ok.replace("sluice_requests", "sluice_request")), "no metric")
+    tally.refused(
+        "a metric that is not there", with_query(ok.replace("sluice_requests", "sluice_request")), "no metric"
+    )
     tally.refused("a label that is not there", with_query(ok.replace("variant", "role")), "names `role`")
-    gauge = 'sum by (model, version, variant) (rate(sluice_rollout_weight{namespace=~"$namespace", model=~"$model"}[5m]))'
+    gauge = (
+        'sum by (model, version, variant) (rate(sluice_rollout_weight{namespace=~"$namespace", model=~"$model"}[5m]))'
+    )
     tally.refused("a rate of a gauge", with_query(gauge), "is for counters")
     tally.refused("a variable that is not there", with_query(ok.replace("$model", "$modle")), "no variable `$modle`")
     tally.refused("a query for every namespace", with_query(ok.replace("$namespace", ".*")), "`$namespace`")
@@ -225,7 +229,9 @@ def main():
 
     tally = Tally()
     tally.check("the dashboards are what make.py makes, and are shipped", stale(arguments.folder))
-    boards = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(arguments.folder.glob("*.json"))}
+    boards = {
+        path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(arguments.folder.glob("*.json"))
+    }
     for name, board in boards.items():
         tally.check(f"{name}: {len(board['panels'])} panels are complete", form_problems(board))
         count = len(list(queries(board)))

@@ -1,4 +1,4 @@
-"""The metrics that a running server really exposes: `sluice quickstart`, taken through a refused version and a canary."""
+"""The metrics that a running server exposes: `sluice quickstart`, taken through a refused version and a canary."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""Judges a PromQL expression against the metrics that exist: names, labels, values of labels, and functions that fit the type."""
+"""Judges PromQL against the metrics that exist: names, labels, their values, and functions that fit the type."""
 
 from dataclasses import dataclass, field
 
@@ -97,7 +97,9 @@ class Judge:
             return set() if str(node.op) not in ("topk", "bottomk") else inside
         listed = set(node.modifier.labels)
         if node.modifier.type == ql.AggModifierType.By:
-            self.problems += [f"`{node.op} by` names `{it}`, which its series do not have" for it in sorted(listed - inside)]
+            self.problems += [
+                f"`{node.op} by` names `{it}`, which its series do not have" for it in sorted(listed - inside)
+            ]
             return listed
         return inside - listed
 
@@ -114,7 +116,9 @@ class Judge:
             return left | right if str(node.op) == "or" else left
         named = set(matching.labels)
         if str(matching).startswith("on"):
-            self.problems += [f"`on` names `{it}`, which one side does not have" for it in sorted(named - (left & right))]
+            self.problems += [
+                f"`on` names `{it}`, which one side does not have" for it in sorted(named - (left & right))
+            ]
         return left
 
 

@@ -165,7 +165,9 @@ def planted(tally, source, tests, families, documented, program):
     tally.refused("a counter as it is", judged('sluice_requests_total{code="ok"} > 0'), "only rises")
     no_buckets = "histogram_quantile(0.9, sum by (model) (rate(sluice_request_duration_seconds_bucket[5m]))) > 1"
     tally.refused("a quantile without buckets", judged(no_buckets), "needs the label `le`")
-    tally.refused("a sum by a label that is not there", judged("sum by (node) (sluice_queue_depth) > 0"), "names `node`")
+    tally.refused(
+        "a sum by a label that is not there", judged("sum by (node) (sluice_queue_depth) > 0"), "names `node`"
+    )
     wrong = changed("SluiceNothingServes", "annotations", {"summary": "{{ $labels.pod }}"})
     tally.refused("a label in an annotation", expression_problems(wrong, families, documented), "shows the label `pod`")
     tally.refused("an alert without a runbook", form_problems(wrong), "SluiceNothingServes has no runbook")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks deploy/infrastructure/terraform without a cloud: layout, syntax, names, references, the promised numbers, policy.
+"""Checks deploy/infrastructure/terraform without a cloud: layout, names, references, promised numbers, policy.
 
     terraform.py --folder deploy/infrastructure/terraform --node-modules DIR [--checkov PROGRAM] [--terraform PROGRAM]
 
@@ -86,7 +86,12 @@ class Configuration:
 def read_hcl(texts, node_modules):
     environment = {**os.environ, "NODE_PATH": str(node_modules)}
     done = subprocess.run(
-        ["node", str(HERE / "hcl.js")], input=json.dumps(texts), env=environment, text=True, capture_output=True, timeout=120
+        ["node", str(HERE / "hcl.js")],
+        input=json.dumps(texts),
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=120,
     )
     if done.returncode != 0:
         raise SystemExit(f"hcl.js failed: {done.stderr}")
@@ -246,7 +251,17 @@ def read_skips(path):
 
 
 def run_checkov(folder, checkov):
-    command = [checkov, "--directory", str(folder), "--framework", "terraform", "--skip-download", "--output", "json", "--quiet"]
+    command = [
+        checkov,
+        "--directory",
+        str(folder),
+        "--framework",
+        "terraform",
+        "--skip-download",
+        "--output",
+        "json",
+        "--quiet",
+    ]
     done = subprocess.run(command, text=True, capture_output=True, timeout=300)
     try:
         report = json.loads(done.stdout)
@@ -258,7 +273,9 @@ def run_checkov(folder, checkov):
 
 
 def terraform_fmt(folder, terraform):
-    done = subprocess.run([terraform, f"-chdir={folder}", "fmt", "-check", "-list=true"], text=True, capture_output=True)
+    done = subprocess.run(
+        [terraform, f"-chdir={folder}", "fmt", "-check", "-list=true"], text=True, capture_output=True
+    )
     if done.returncode:
         yield f"`terraform fmt -check` exits with {done.returncode}: {done.stdout.strip()}"
 
@@ -272,14 +289,18 @@ def planted(tally, texts, provider, node_modules):
         return Configuration({**texts, file: texts[file].replace(old, new, 1)}, node_modules)
 
     tally.refused("bad layout", layout(with_change("versions.tf", "  region  = ", "  region = ")), "terraform fmt")
-    tally.refused("bad syntax", layout(with_change("versions.tf", "provider \"google\" {", "provider \"google\"")), "versions.tf")
+    tally.refused(
+        "bad syntax", layout(with_change("versions.tf", 'provider "google" {', 'provider "google"')), "versions.tf"
+    )
     fault = with_change("gke-cluster.tf", "enable_private_nodes ", "enable_privat_nodes ")
     tally.refused("a misspelt argument inside a block", names(fault, provider), "there is no `enable_privat_nodes`")
     fault = with_change("gke-cluster.tf", "    total_max_node_count = 20", '    total_max_node_count = "twenty"')
     tally.refused("a wrong type", names(fault, provider), "is no number")
     fault = with_change("feature-store.tf", "      min_node_count         = 1\n", "")
     tally.refused("a missing argument", names(fault, provider), "`min_node_count` is required")
-    fault = with_change("feature-store.tf", "google_vertex_ai_feature_online_store\"", "google_vertex_ai_feature_on_line_store\"")
+    fault = with_change(
+        "feature-store.tf", 'google_vertex_ai_feature_online_store"', 'google_vertex_ai_feature_on_line_store"'
+    )
     tally.refused("an unknown resource", names(fault, provider), "has no `google_vertex_ai_feature_on_line_store`")
     fault = with_change("outputs.tf", "google_storage_bucket.models.url", "google_storage_bucket.model.url")
     tally.refused("a dangling reference", references(fault, provider), "declared nowhere")
