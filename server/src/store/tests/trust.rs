@@ -118,8 +118,9 @@ async fn warn_serves_and_says_so_and_disabled_does_not_look() {
     rig.seed("v1").await;
     let warned = rig.fetch_signed(&spec("v1"), &signing(SigningPolicy::Warn)).await.unwrap();
     assert!(warned.notes()[0].contains("has no model.sig"), "{:?}", warned.notes());
+    assert!(warned.unverified());
     let silent = rig.fetch_signed(&spec("v1"), &signing(SigningPolicy::Disabled)).await.unwrap();
-    assert!(silent.notes().is_empty());
+    assert!(silent.notes().is_empty() && !silent.unverified());
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]

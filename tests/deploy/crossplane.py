@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Checks deploy/infrastructure/crossplane: every field against a strict schema, and nothing that Terraform manages too.
+
+    crossplane.py --folder deploy/infrastructure/crossplane --terraform deploy/infrastructure/terraform --node-modules DIR
+
+`--node-modules` holds @cdktf/hcl-tools and @cdktf/hcl2json.
+"""
+
+import argparse
+import copy
+import json
+import sys
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from tally import Tally
+from terraform import Configuration
+
+SCHEMAS = Path(__file__).parent / "schemas" / "crossplane"
+
+# One thing in Google Cloud, by what each tool calls its kind.
+SAME_THING = {
+    "google_sql_database_instance": "DatabaseInstance.sql",
+    "google_sql_database": "Database.sql",
+    "google_sql_user": "User.sql",
+    "google_redis_instance": "Instance.redis",
+}
+
+# What the definitions demand in CEL, unless the resource is only observed.
+DEMANDED = {"DatabaseInstance.sql": "databaseVersion", "Instance.redis": "memorySizeGb"}
+
+# Fields whose loss would be an outage of data, and what they must be.
+KEPT = {
+    "DatabaseInstance.sql": [("deletionProtection", True), ("settings.backupConfiguration.enabled", True),
+                             ("settings.ipConfiguration.ipv4Enabled", False)],
+    "Instance.redis": [("deletionProtection", True), ("authEnabled", True),
+                       ("transitEncryptionMode", "SERVER_AUTHENTICATION")],
+}  # fmt: skip
+
+
+def validators():
+    found = {}
+    for path in sorted(SCHEMAS.glob("*.json")):
+        schema = json.loads(path.read_text(encoding="utf-8"))
+        Draft202012Validator.check_schema(schema)
+        properties = schema["properties"]
+        found[(properties["apiVersion"]["const"], properties["kind"]["const"])] = Draft202012Validator(schema)
+    return found
+
+
+def kind_of(document):
+    return f"{document['kind']}.{document['apiVersion'].split('.')[0]}"
+
+
+def schema_problems(document, known):
+    validator = known.get((document.get("apiVersion"), document.get("kind")))
+    if validator is None:
+        yield f"no schema for {document.get('apiVersion')} {document.get('kind')}"
+        return
+    for error in validator.iter_errors(document):
+        yield f"{'.'.join(str(part) for part in error.absolute_path) or 'the object'}: {error.message}"
+    demanded = DEMANDED.get(kind_of(document))
+    if demanded and demanded not in document.get("spec", {}).get("forProvider", {}):
+        yield f"spec.forProvider.{demanded} is demanded"
+
+
+def safety_problems(document):
+    for path, expected in KEPT.get(kind_of(document), []):
+        found = document["spec"]["forProvider"]
+        for part in path.split("."):
+            found = found.get(part, {}) if isinstance(found, dict) else None
+        if found != expected:
+            yield f"spec.forProvider.{path} is {json.dumps(found)}, and must be {json.dumps(expected)}"
+
+
+def owned_by_terraform(configuration):
+    """(kind, name) of what Terraform makes; a name that only Terraform can compute is left as its expression."""
+    for address, body in configuration.resources.items():
+        kind = SAME_THING.get(address.split(".")[0])
+        if kind:
+            yield kind, instance_of(kind, body.get("instance", ""), configuration), body["name"]
+
+
+def instance_of(kind, reference, configuration):
+    """The name of the instance that a database or user is in: two instances may each have a database `labels`."""
+    if kind not in ("Database.sql", "User.sql"):
+        return None
+    for address, body in configuration.resources.items():
+        if address in reference:
+            return body["name"]
+    return reference
+
+
+def owned_by_crossplane(documents):
+    for document in documents:
+        kind, metadata, provider = kind_of(document), document["metadata"], document["spec"]["forProvider"]
+        name = metadata.get("annotations", {}).get("crossplane.io/external-name", metadata["name"])
+        within = provider.get("instance") or provider.get("instanceRef", {}).get("name")
+        yield kind, within if kind in ("Database.sql", "User.sql") else None, name
+
+
+def owned_twice(documents, configuration):
+    seen = {}
+    owners = [("Terraform", it) for it in owned_by_terraform(configuration)]
+    owners += [("Crossplane", it) for it in owned_by_crossplane(documents)]
+    for owner, thing in owners:
+        if thing in seen:
+            kind, within, name = thing
+            place = f" in {within}" if within else ""
+            yield f"{kind} `{name}`{place} is managed by {seen[thing]} and by {owner}"
+        seen[thing] = owner
+
+
+def dangling(documents):
+    names = {(kind_of(document), document["metadata"]["name"]) for document in documents}
+    for document in documents:
+        reference = document["spec"]["forProvider"].get("instanceRef", {}).get("name")
+        if reference and ("DatabaseInstance.sql", reference) not in names:
+            yield f"{document['kind']} {document['metadata']['name']}: there is no instance `{reference}`"
+
+
+def planted(tally, documents, known, configuration):
+    for document in documents:
+        name = f"{document['kind']} {document['metadata']['name']}"
+        misspelt = copy.deepcopy(document)
+        misspelt["spec"]["forProvider"]["regoin"] = "europe-west4"
+        tally.refused(f"{name} with a misspelling", schema_problems(misspelt, known), "regoin")
+        mistyped = copy.deepcopy(document)
+        mistyped["spec"]["managementPolicies"] = "Observe"
+        tally.refused(f"{name} with a wrong type", schema_problems(mistyped, known), "is not of type 'array'")
+    deep = copy.deepcopy(documents[0])
+    deep["spec"]["forProvider"]["settings"]["backupConfiguration"]["enable"] = True
+    tally.refused("a misspelling four levels down", schema_problems(deep, known), "'enable' was unexpected")
+    deep = copy.deepcopy(documents[0])
+    deep["spec"]["forProvider"]["settings"]["backupConfiguration"]["enabled"] = "yes"
+    tally.refused("a wrong type four levels down", schema_problems(deep, known), "is not of type 'boolean'")
+    old = copy.deepcopy(documents[0])
+    old["apiVersion"] = "sql.gcp.upbound.io/v1beta1"
+    tally.refused("the group that provider 3 removed", schema_problems(old, known), "no schema")
+    stolen = copy.deepcopy(documents)
+    stolen[0]["metadata"]["name"] = "mlflow"
+    tally.refused("MLflow's instance", owned_twice(stolen, configuration), "managed by Terraform and by Crossplane")
+    tally.refused("an instance that is not there", dangling(documents[1:]), "there is no instance")
+    bare = copy.deepcopy(documents[0])
+    bare["spec"]["forProvider"]["deletionProtection"] = False
+    tally.refused("an unprotected database", safety_problems(bare), "deletionProtection")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", required=True, type=Path)
+    parser.add_argument("--terraform", required=True, type=Path)
+    parser.add_argument("--node-modules", required=True, type=Path)
+    arguments = parser.parse_args()
+
+    known = validators()
+    documents = []
+    tally = Tally()
+    for path in sorted(arguments.folder.glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            documents.append(document)
+            name = f"{path.name}: {document['kind']} {document['metadata']['name']}"
+            tally.check(name, [*schema_problems(document, known), *safety_problems(document)])
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(arguments.terraform.glob("*.tf"))}
+    configuration = Configuration(texts, arguments.node_modules)
+    tally.check("every instance that is named is there", dangling(documents))
+    tally.check("nothing is managed by Terraform and by Crossplane", owned_twice(documents, configuration))
+    planted(tally, documents, known, configuration)
+    return tally.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
