@@ -1,12 +1,9 @@
 #!/usr/bin/env python3
 """Checks deploy/infrastructure/crossplane: every field against a strict schema, and nothing that Terraform manages too.
 
-    crossplane.py --folder deploy/infrastructure/crossplane --terraform deploy/infrastructure/terraform --node-modules DIR
-
 `--node-modules` holds @cdktf/hcl-tools and @cdktf/hcl2json.
 """
 
-import argparse
 import copy
 import json
 import sys
@@ -15,9 +12,12 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator
 
+import terraform
 from tally import Tally
 from terraform import Configuration
+from tree import arguments
 
+FOLDER = "infrastructure/crossplane"
 SCHEMAS = Path(__file__).parent / "schemas" / "crossplane"
 
 # One thing in Google Cloud, by what each tool calls its kind.
@@ -149,22 +149,16 @@ def planted(tally, documents, known, configuration):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", required=True, type=Path)
-    parser.add_argument("--terraform", required=True, type=Path)
-    parser.add_argument("--node-modules", required=True, type=Path)
-    arguments = parser.parse_args()
-
+    given = arguments(__doc__, "--node-modules")
     known = validators()
     documents = []
     tally = Tally()
-    for path in sorted(arguments.folder.glob("*.yaml")):
+    for path in sorted((given.deploy / FOLDER).glob("*.yaml")):
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
             documents.append(document)
             name = f"{path.name}: {document['kind']} {document['metadata']['name']}"
             tally.check(name, [*schema_problems(document, known), *safety_problems(document)])
-    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(arguments.terraform.glob("*.tf"))}
-    configuration = Configuration(texts, arguments.node_modules)
+    configuration = Configuration(terraform.read_folder(given.deploy / terraform.FOLDER), given.node_modules)
     tally.check("every instance that is named is there", dangling(documents))
     tally.check("nothing is managed by Terraform and by Crossplane", owned_twice(documents, configuration))
     planted(tally, documents, known, configuration)

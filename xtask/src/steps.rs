@@ -41,6 +41,8 @@ pub(crate) enum Given {
     Path(&'static str, &'static str),
     /// A program of the environment.
     Tool(&'static str, &'static str),
+    /// Where something else is that the step needs.
+    Need(&'static str, Need),
     /// The `sluice` that was built beside this program.
     Sluice(&'static str),
 }
@@ -130,7 +132,7 @@ pub(crate) const STEPS: &[Step] = &[
 
 /// Tests stop the process and break its disk at named places. The steps before the release build share this feature,
 /// so that they share what they compile.
-const FAILPOINTS: &str = "--features=server/failpoints";
+pub(crate) const FAILPOINTS: &str = "--features=server/failpoints";
 
 const fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)

@@ -9,7 +9,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use crate::clock::{Stopwatch, readable};
-use crate::setup::Tools;
+use crate::setup::{Need, Tools};
 use crate::steps::{Given, Run, STEPS, Step};
 use crate::{fresh, shell};
 
@@ -93,7 +93,7 @@ fn perform(step: &Step, root: &Path, tools: &mut Tools) -> Result<()> {
 fn command(run: &Run, root: &Path, tools: &Tools) -> Result<Option<Command>> {
     let mut command = match run {
         Run::Cargo(_) | Run::CargoWith(..) => shell::cargo(root),
-        Run::Python(_) => shell::program(tools.python()?, root),
+        Run::Python(_) => shell::program(tools.place(Need::Python)?, root),
         Run::Deploy(program, given) => deploy_check(program, given, root, tools)?,
         Run::Quickstart => return Ok(None),
     };
@@ -108,13 +108,16 @@ fn command(run: &Run, root: &Path, tools: &Tools) -> Result<Option<Command>> {
 
 /// A program of `tests/deploy`, with what it is given.
 fn deploy_check(program: &str, given: &[Given], root: &Path, tools: &Tools) -> Result<Command> {
-    let python = tools.deploy_python()?;
+    let python = tools.place(Need::Deploy)?;
     let mut command = shell::program(python, root);
     command.arg(Path::new("tests/deploy").join(program));
+    // The tree has programs of its own, and it is read, not written to.
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
     for given in given {
         match given {
             Given::Path(flag, path) => command.args([*flag, *path]),
             Given::Tool(flag, name) => command.arg(*flag).arg(Path::new(python).with_file_name(name)),
+            Given::Need(flag, need) => command.arg(*flag).arg(tools.place(*need)?),
             // Both are debug builds of one workspace.
             Given::Sluice(flag) => command.arg(*flag).arg(std::env::current_exe()?.with_file_name("sluice")),
         };

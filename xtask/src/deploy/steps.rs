@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use crate::setup::Need;
-use crate::steps::{Given, Run, Step};
+use crate::steps::{FAILPOINTS, Given, Run, Step};
 
 /// Generous: it is there to end a hang. Checking policy, the slowest, takes half a minute.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
 const TREE: Given = Given::Path("--deploy", "deploy");
+const METRICS: Given = Given::Path("--metrics", "docs/metrics.md");
+const NODE_MODULES: Given = Given::Need("--node-modules", Need::DeployNode);
+const PROMTOOL: Given = Given::Need("--promtool", Need::Promtool);
 
 /// Everything that is checked, in this order.
 pub(super) const STEPS: &[Step] = &[
@@ -16,7 +19,8 @@ pub(super) const STEPS: &[Step] = &[
         name: "sluice",
         holds: "the program that reads the values builds",
         needs: &[],
-        runs: &[Run::Cargo(&["build", "--package", "server", "--bin", "sluice"])],
+        // As `cargo xtask test` builds it, so that what one compiled the other has.
+        runs: &[Run::Cargo(&["build", "--workspace", "--bin", "sluice", FAILPOINTS])],
         limit: Duration::from_secs(40 * 60),
     },
     check(
@@ -62,6 +66,38 @@ pub(super) const STEPS: &[Step] = &[
         "the pipelines are valid, name what is required, and are red when a command is",
         &[Run::Deploy("ci.py", &[TREE, Given::Tool("--check-jsonschema", "check-jsonschema")])],
     ),
+    Step {
+        needs: &[Need::Deploy, Need::DeployNode],
+        ..check(
+            "terraform",
+            "Terraform's files are as it would write them, fit the provider's schema, and keep the promised numbers",
+            &[Run::Deploy("terraform.py", &[TREE, NODE_MODULES, Given::Tool("--checkov", "checkov")])],
+        )
+    },
+    Step {
+        needs: &[Need::Deploy, Need::DeployNode],
+        ..check(
+            "crossplane",
+            "every field of Crossplane's objects is known, and nothing is made by Terraform too",
+            &[Run::Deploy("crossplane.py", &[TREE, NODE_MODULES])],
+        )
+    },
+    Step {
+        needs: &[Need::Deploy, Need::Promtool],
+        ..check(
+            "rules",
+            "Prometheus takes the rules, every alert fires when it should, and asks for what a running server exposes",
+            &[Run::Deploy("rules.py", &[TREE, METRICS, PROMTOOL, Given::Sluice("--sluice")])],
+        )
+    },
+    Step {
+        needs: &[Need::Deploy, Need::Promtool],
+        ..check(
+            "dashboards",
+            "every panel is complete, and asks for what a running server exposes",
+            &[Run::Deploy("dashboards.py", &[TREE, METRICS, PROMTOOL, Given::Sluice("--sluice")])],
+        )
+    },
     check(
         "policy",
         "no finding of checkov but those that are skipped for a reason",
@@ -89,11 +125,31 @@ mod tests {
     #[test]
     fn what_is_named_is_there() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        for run in STEPS.iter().flat_map(|step| step.runs) {
+        for (step, run) in STEPS.iter().flat_map(|step| step.runs.iter().map(move |run| (step, run))) {
             let Run::Deploy(program, given) = run else { continue };
             assert!(root.join("tests/deploy").join(program).is_file(), "{program}");
             for given in *given {
-                assert!(!matches!(given, Given::Path(_, path) if !root.join(path).exists()), "{program}");
+                match given {
+                    Given::Path(_, path) => assert!(root.join(path).exists(), "{program}: {path}"),
+                    Given::Need(_, need) => assert!(step.needs.contains(need), "{program}: {need:?}"),
+                    Given::Tool(..) | Given::Sluice(_) => assert!(step.needs.contains(&Need::Deploy), "{program}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_program_is_run() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("tests/deploy");
+        let run = |name: &str| {
+            let runs = STEPS.iter().flat_map(|step| step.runs);
+            runs.into_iter().any(|run| matches!(run, Run::Deploy(program, _) if *program == name))
+        };
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if name.ends_with(".py") && std::fs::read_to_string(&path).unwrap().contains("tally.finish()") {
+                assert!(run(name), "{name} is no step");
             }
         }
     }
