@@ -7,19 +7,15 @@
 import copy
 import json
 import sys
-from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator
 
+import schemas
 import terraform
 from tally import Tally
-from terraform import Configuration
 from tree import arguments
 
 FOLDER = "infrastructure/crossplane"
-SCHEMAS = Path(__file__).parent / "schemas" / "crossplane"
-
 # One thing in Google Cloud, by what each tool calls its kind.
 SAME_THING = {
     "google_sql_database_instance": "DatabaseInstance.sql",
@@ -40,29 +36,16 @@ KEPT = {
 }  # fmt: skip
 
 
-def validators():
-    found = {}
-    for path in sorted(SCHEMAS.glob("*.json")):
-        schema = json.loads(path.read_text(encoding="utf-8"))
-        Draft202012Validator.check_schema(schema)
-        properties = schema["properties"]
-        found[(properties["apiVersion"]["const"], properties["kind"]["const"])] = Draft202012Validator(schema)
-    return found
-
-
 def kind_of(document):
     return f"{document['kind']}.{document['apiVersion'].split('.')[0]}"
 
 
-def schema_problems(document, known):
-    validator = known.get((document.get("apiVersion"), document.get("kind")))
-    if validator is None:
-        yield f"no schema for {document.get('apiVersion')} {document.get('kind')}"
-        return
-    for error in validator.iter_errors(document):
-        yield f"{'.'.join(str(part) for part in error.absolute_path) or 'the object'}: {error.message}"
+def field_problems(document):
+    yield from schemas.problems(document)
+    if "namespace" not in document["metadata"]:
+        yield "metadata.namespace is missing: it would land wherever whoever applies it happens to be"
     demanded = DEMANDED.get(kind_of(document))
-    if demanded and demanded not in document.get("spec", {}).get("forProvider", {}):
+    if demanded and demanded not in document["spec"].get("forProvider", {}):
         yield f"spec.forProvider.{demanded} is demanded"
 
 
@@ -121,24 +104,27 @@ def dangling(documents):
             yield f"{document['kind']} {document['metadata']['name']}: there is no instance `{reference}`"
 
 
-def planted(tally, documents, known, configuration):
+def planted(tally, documents, configuration):
     for document in documents:
         name = f"{document['kind']} {document['metadata']['name']}"
         misspelt = copy.deepcopy(document)
         misspelt["spec"]["forProvider"]["regoin"] = "europe-west4"
-        tally.refused(f"{name} with a misspelling", schema_problems(misspelt, known), "regoin")
+        tally.refused(f"{name} with a misspelling", field_problems(misspelt), "regoin")
         mistyped = copy.deepcopy(document)
         mistyped["spec"]["managementPolicies"] = "Observe"
-        tally.refused(f"{name} with a wrong type", schema_problems(mistyped, known), "is not of type 'array'")
+        tally.refused(f"{name} with a wrong type", field_problems(mistyped), "is not of type 'array'")
     deep = copy.deepcopy(documents[0])
     deep["spec"]["forProvider"]["settings"]["backupConfiguration"]["enable"] = True
-    tally.refused("a misspelling four levels down", schema_problems(deep, known), "'enable' was unexpected")
+    tally.refused("a misspelling four levels down", field_problems(deep), "'enable' was unexpected")
     deep = copy.deepcopy(documents[0])
     deep["spec"]["forProvider"]["settings"]["backupConfiguration"]["enabled"] = "yes"
-    tally.refused("a wrong type four levels down", schema_problems(deep, known), "is not of type 'boolean'")
+    tally.refused("a wrong type four levels down", field_problems(deep), "is not of type 'boolean'")
     old = copy.deepcopy(documents[0])
     old["apiVersion"] = "sql.gcp.upbound.io/v1beta1"
-    tally.refused("the group that provider 3 removed", schema_problems(old, known), "no schema")
+    tally.refused("the group that provider 3 removed", field_problems(old), "find schema for kind DatabaseInstance")
+    homeless = copy.deepcopy(documents[0])
+    del homeless["metadata"]["namespace"]
+    tally.refused("an object without a namespace", field_problems(homeless), "metadata.namespace is missing")
     stolen = copy.deepcopy(documents)
     stolen[0]["metadata"]["name"] = "mlflow"
     tally.refused("MLflow's instance", owned_twice(stolen, configuration), "managed by Terraform and by Crossplane")
@@ -150,18 +136,17 @@ def planted(tally, documents, known, configuration):
 
 def main():
     given = arguments(__doc__, "--node-modules")
-    known = validators()
     documents = []
     tally = Tally()
     for path in sorted((given.deploy / FOLDER).glob("*.yaml")):
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
             documents.append(document)
             name = f"{path.name}: {document['kind']} {document['metadata']['name']}"
-            tally.check(name, [*schema_problems(document, known), *safety_problems(document)])
-    configuration = Configuration(terraform.read_folder(given.deploy / terraform.FOLDER), given.node_modules)
+            tally.check(name, [*field_problems(document), *safety_problems(document)])
+    configuration = terraform.Configuration.of(given.deploy / terraform.FOLDER, given.node_modules)
     tally.check("every instance that is named is there", dangling(documents))
     tally.check("nothing is managed by Terraform and by Crossplane", owned_twice(documents, configuration))
-    planted(tally, documents, known, configuration)
+    planted(tally, documents, configuration)
     return tally.finish()
 
 

@@ -2,15 +2,13 @@
 
 import contextlib
 import re
-import signal
-import socket
-import subprocess
 import tempfile
 import time
-import urllib.request
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from running import Sluice, free_ports, text
 
 LIMIT_S = 60
 SERIES = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
@@ -26,39 +24,21 @@ class Family:
 
 
 @contextlib.contextmanager
-def quickstart(sluice, folder):
+def quickstart(program, folder):
     """A server with a bucket, signed versions and its own traffic; gives the address of its admin port."""
     http, grpc, admin = free_ports(3)
-    command = [sluice, "quickstart", "--dir", str(folder)]
+    words = ["quickstart", "--dir", str(folder)]
     for flag, port in (("--http", http), ("--grpc", grpc), ("--admin", admin)):
-        command += [flag, f"127.0.0.1:{port}"]
-    log = (Path(folder).parent / "quickstart.log").open("w+", encoding="utf-8")
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        words += [flag, f"127.0.0.1:{port}"]
+    server = Sluice(program, words, Path(folder).parent / "quickstart.log")
     try:
         yield f"http://127.0.0.1:{admin}"
     except TimeoutError as error:
-        log.seek(0)
-        raise SystemExit(f"{error}; the server said:\n{log.read()}") from None
+        raise SystemExit(f"{error}; the server said:\n{server.said()}") from None
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(LIMIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        log.close()
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [it.getsockname()[1] for it in sockets]
-    for it in sockets:
-        it.close()
-    return ports
-
-
-def scrape(admin):
-    with urllib.request.urlopen(f"{admin}/metrics", timeout=10) as answer:
-        return answer.read().decode()
+        server.ask_to_end()
+        server.end(LIMIT_S)
+        server.stop()
 
 
 def wait_for(admin, what, *patterns):
@@ -66,16 +46,16 @@ def wait_for(admin, what, *patterns):
     end = time.monotonic() + LIMIT_S
     while time.monotonic() < end:
         with contextlib.suppress(OSError):
-            text = scrape(admin)
-            if all(re.search(pattern, text, re.MULTILINE) for pattern in patterns):
-                return text
+            said = text(f"{admin}/metrics")
+            if all(re.search(pattern, said, re.MULTILINE) for pattern in patterns):
+                return said
         time.sleep(0.1)
     raise TimeoutError(f"not within {LIMIT_S} s: {what}")
 
 
 def ask_for(values, version):
-    text = values.read_text(encoding="utf-8")
-    values.write_text(re.sub(r'version: "[^"]*"', f'version: "{version}"', text, count=1), encoding="utf-8")
+    content = values.read_text(encoding="utf-8")
+    values.write_text(re.sub(r'version: "[^"]*"', f'version: "{version}"', content, count=1), encoding="utf-8")
 
 
 def expositions(sluice):
@@ -97,9 +77,9 @@ def expositions(sluice):
 def families(texts):
     """Every series name with the type of its metric and the values of its labels, over all texts."""
     found = {}
-    for text in texts:
-        kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
-        for line in text.splitlines():
+    for said in texts:
+        kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", said, re.MULTILINE))
+        for line in said.splitlines():
             match = SERIES.match(line)
             if match:
                 name, labels, _ = match.groups()
@@ -130,13 +110,13 @@ def documented_values(page):
     return words
 
 
-def older_format(text):
+def older_format(said):
     """The exposition as promtool 2.42 reads it: there a counter's `# TYPE` line has the `_total` of its series."""
-    counters = set(re.findall(r"^# TYPE (\S+) counter$", text, re.MULTILINE))
+    counters = set(re.findall(r"^# TYPE (\S+) counter$", said, re.MULTILINE))
     renamed = re.sub(
         r"^# (HELP|TYPE) (\S+)",
         lambda m: f"# {m[1]} {m[2]}_total" if m[2] in counters else m[0],
-        text,
+        said,
         flags=re.MULTILINE,
     )
     return renamed.replace("# EOF\n", "")

@@ -51,6 +51,12 @@ def metric_problems(program, texts):
                 yield line
 
 
+def shadowed(families):
+    """Labels of ours that scraping would rename: it gives each series labels of the pod under these names."""
+    for name, family in families.items():
+        yield from (f"{name} has a label `{it}` of its own" for it in sorted(promql.TARGET & set(family.labels)))
+
+
 def expression_problems(source, families, documented):
     """Names and types in every expression; labels in every annotation."""
     recorded = {}
@@ -130,6 +136,8 @@ def planted(tally, source, tests, families, documented, program):
     tally.refused("an alert without a test", untested(source, fewer), "no test in which SluiceValuesRefused fires")
     bare = "# TYPE sluice_made_up gauge\nsluice_made_up 1\n"
     tally.refused("a metric without help", metric_problems(program, [bare]), "no help text")
+    own = exposition.families(['# TYPE sluice_made_up gauge\nsluice_made_up{pod="a"} 1\n'])
+    tally.refused("a label that scraping adds", shadowed(own), "has a label `pod` of its own")
     for name in [rule["alert"] for rule in rules_of(source) if "alert" in rule]:
         silent = changed(name, "expr", "vector(0) == 1")
         tally.refused(f"{name} that never fires", tested(program, silent, about=name), name)
@@ -177,6 +185,7 @@ def main():
     tally.check(f"promtool takes {len(rules_of(source))} rules", checked)
     tally.check(f"promtool tests {len(alerts)} alerts", tested(given.promtool, source))
     tally.check("every alert is tested to fire and not to", untested(source, tests))
+    tally.check("no label is one that scraping adds", shadowed(families))
     tally.check("every metric, label and type is real", expression_problems(source, families, documented))
     tally.check("every alert has a severity and a runbook", form_problems(source))
     held = (folder / "prometheus-rule.yaml").read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ def own():
     schemas = {}
     for path in sorted((Path(__file__).parent / "schemas").glob("*/*.json")):
         schema = json.loads(path.read_text(encoding="utf-8"))
+        jsonschema.Draft202012Validator.check_schema(schema)
         fields = schema["properties"]
         schemas[fields["apiVersion"]["const"], fields["kind"]["const"]] = schema
     return schemas

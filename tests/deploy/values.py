@@ -7,20 +7,17 @@ probes ask is asked, and the Job's own command waits for it.
 
 import json
 import re
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
-from socket import socket
 
 import jsonschema
 import yaml
 
+import exposition
 from programs import failure, sluice
+from running import Sluice, free_ports, status, text
 from tally import Tally
 from tree import Tree, arguments, documents
 
@@ -38,28 +35,22 @@ def validated(given, path):
     yield from (f"{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in found)
 
 
-def local(text, given, folder):
+def local(content, given, folder):
     """A values file that asks for a committed model instead of a bucket's."""
-    values = yaml.safe_load(text)
+    values = yaml.safe_load(content)
     values["model"] |= {"version": VERSION, "storageUri": f"file://{folder}/{{version}}"}
     values["model"]["signing"]["publicKeyRef"]["path"] = str(given.zoo / "keys/zoo.pub")
     values["stable"] = {"version": VERSION}
     return yaml.safe_dump(values, sort_keys=False)
 
 
-def mount(folder, name, text):
+def mount(folder, name, content):
     """A folder as the kubelet makes it: the file is a link into `..data`, itself a link to a dated folder."""
-    content = folder / "..2026_01_01"
-    content.mkdir(parents=True)
-    (content / name).write_text(text, encoding="utf-8")
-    (folder / "..data").symlink_to(content.name)
+    dated = folder / "..2026_01_01"
+    dated.mkdir(parents=True)
+    (dated / name).write_text(content, encoding="utf-8")
+    (folder / "..data").symlink_to(dated.name)
     (folder / name).symlink_to(f"..data/{name}")
-
-
-def free_port():
-    with socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def container(objects, kind):
@@ -68,22 +59,22 @@ def container(objects, kind):
     return first
 
 
-class Server:
+class Server(Sluice):
     """The container of the Deployment, as a process."""
 
     def __init__(self, given, objects, folder):
         self.container = container(objects, "Deployment")
+        ports = [it["containerPort"] for it in self.container["ports"]]
+        self.ports = dict(zip(ports, free_ports(len(ports))))
         mounts = {it["mountPath"]: str(folder / it["name"]) for it in self.container["volumeMounts"]}
-        flags = [self.placed(argument, mounts) for argument in self.container["args"]]
-        self.log = (folder / "log").open("w+")
-        self.process = subprocess.Popen([given.sluice, *flags], stdout=self.log, stderr=subprocess.STDOUT)
+        words = [self.placed(argument, mounts) for argument in self.container["args"]]
+        super().__init__(given.sluice, words, folder / "log")
 
     def placed(self, argument, mounts):
         flag, _, value = argument.partition("=")
         if value in mounts:
             return f"{flag}={mounts[value]}"
         if value.startswith("0.0.0.0:"):
-            self.ports = {**getattr(self, "ports", {}), int(value.split(":")[1]): free_port()}
             return f"{flag}=127.0.0.1:{self.ports[int(value.split(':')[1])]}"
         return argument
 
@@ -91,58 +82,35 @@ class Server:
         names = {it["name"]: it["containerPort"] for it in self.container["ports"]}
         return f"http://127.0.0.1:{self.ports[names.get(port, port)]}{path}"
 
-    def probe(self, name):
-        """The status that a probe gets, 0 where nothing answers."""
+    def answers(self, name, wanted, limit):
+        """Nothing where a probe gets the wanted status in time."""
         asked = self.container[f"{name}Probe"]["httpGet"]
-        try:
-            with urllib.request.urlopen(self.url(asked["port"], asked["path"]), timeout=5) as answer:
-                return answer.status
-        except urllib.error.HTTPError as error:
-            return error.code
-        except OSError:
-            return 0
-
-    def answers(self, name, status, limit):
-        """Nothing where a probe gets `status` in time."""
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
-            last = self.probe(name)
-            if last == status:
+            last = status(self.url(asked["port"], asked["path"]))
+            if last == wanted:
                 return []
-            if self.process.poll() is not None:
-                return [f"it ended with {self.process.returncode}: {self.said()}"]
+            if self.ended():
+                return [self.ended()]
             time.sleep(0.1)
-        return [f"{name} gets {last} and not {status}: {self.said()}"]
-
-    def said(self):
-        self.log.seek(0)
-        return self.log.read()[-2000:]
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.log.close()
+        return [f"{name} gets {last} and not {wanted}: {self.said()}"]
 
 
 def ends(server, grace):
     """SIGTERM: not ready first, then a good end within the grace period."""
-    server.process.send_signal(signal.SIGTERM)
+    server.ask_to_end()
     yield from server.answers("readiness", 503, 3)
-    try:
-        status = server.process.wait(timeout=grace)
-    except subprocess.TimeoutExpired:
+    code = server.end(grace)
+    if code is None:
         yield f"it did not end within {grace} s"
-        return
-    if status != 0:
-        yield f"it ended with {status}: {server.said()}"
+    elif code != 0:
+        yield server.ended()
 
 
 def observed(server, objects):
     """The chart's annotation is what the server calls the revision of the same bytes."""
     [values] = [it for it in objects if it["kind"] == "ConfigMap" and it["metadata"]["name"].endswith("-values")]
-    with urllib.request.urlopen(server.url("admin", "/status"), timeout=5) as answer:
-        [model] = json.load(answer)["models"]
+    [model] = json.loads(text(server.url("admin", "/status")))["models"]
     said, wanted = model["observedRevision"], values["metadata"]["annotations"]["sluice.dev/values-revision"]
     if said != wanted:
         yield f"the chart says {wanted}, and the server {said}"
@@ -152,16 +120,10 @@ def scraped(server, objects, adapter):
     """Where Prometheus is sent there are metrics, and among them what the autoscaler's metric is made of."""
     [monitor] = [it for it in objects if it["kind"] == "PodMonitor"]
     [endpoint] = monitor["spec"]["podMetricsEndpoints"]
-    with urllib.request.urlopen(server.url(endpoint["port"], endpoint["path"]), timeout=5) as answer:
-        text = answer.read().decode()
+    families = exposition.families([text(server.url(endpoint["port"], endpoint["path"]))])
     [rule] = yaml.safe_load(adapter.read_text(encoding="utf-8"))["rules"]["custom"]
-    for name in sorted(set(re.findall(r"sluice_\w+", rule["metricsQuery"] + rule["seriesQuery"]))):
-        if f"\n{name}{{" not in text:
-            yield f"{name} is no metric of the server"
-    [autoscaler] = [it for it in objects if it["kind"] == "HorizontalPodAutoscaler"]
-    asked = [it["pods"]["metric"]["name"] for it in autoscaler["spec"]["metrics"] if it["type"] == "Pods"]
-    if asked != [rule["name"]["as"]]:
-        yield f"the autoscaler asks for {asked}, and the adapter makes {rule['name']['as']}"
+    for name in sorted(set(re.findall(r"sluice_\w+", rule["metricsQuery"] + rule["seriesQuery"])) - set(families)):
+        yield f"{name} is no metric of the server"
 
 
 def waited(given, server, objects, folder):
@@ -214,10 +176,10 @@ def main():
         for model, environment in tree.instances():
             tally.check(f"{model} {environment}", validated(given, tree.values(model, environment)))
         planted = tree.values(*tree.instances()[0])
-        text = planted.read_text(encoding="utf-8")
-        planted.write_text(text.replace("stable:", "stabel:"), encoding="utf-8")
+        content = planted.read_text(encoding="utf-8")
+        planted.write_text(content.replace("stable:", "stabel:"), encoding="utf-8")
         tally.refused("a misspelt key", validated(given, planted), "stabel")
-        planted.write_text(text, encoding="utf-8")
+        planted.write_text(content, encoding="utf-8")
         played_without_model(tally, given, tree)
         played(tally, given, tree)
     return tally.finish()

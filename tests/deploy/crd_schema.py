@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """Turns a CustomResourceDefinition into a strict JSON Schema that names every shape once.
 
-    crd_shapes.py application-crd.yaml "Argo CD v3.5.1" > schemas/argocd/application.json
+    crd_schema.py application-crd.yaml "Argo CD v3.5.1" > schemas/argocd/application.json
+    crd_schema.py instances.yaml "provider-upjet-gcp v3.0.0" > schemas/crossplane/redis-instance.json
 
 For whoever moves to a newer version. Only the names and types of the fields are kept, not the definition, and not what
 a controller writes (`status`, `operation`). Argo CD repeats whole templates inside each generator, so shapes that come
 again become `$ref`s: written out, the schema of an ApplicationSet would be a megabyte.
+
+What a definition says in CEL (a field that is required unless the resource is only observed) is turned into nothing, so
+the one such rule of each kind that we use is in `crossplane.py`.
 """
 
 import json
@@ -21,7 +25,7 @@ METADATA = {
     "additionalProperties": False,
     "properties": {
         "name": {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"},
-        "namespace": {"type": "string"},
+        "namespace": {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"},
         "labels": {"type": "object", "additionalProperties": {"type": "string"}},
         "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
         "finalizers": {"type": "array", "items": {"type": "string"}},
@@ -32,6 +36,9 @@ METADATA = {
 def strict(node):
     """The schema of one field, with every object closed whose fields are known."""
     kept = {key: node[key] for key in KEPT if key in node}
+    if kept.get("pattern", "").startswith("^(?i)"):
+        # Go takes a flag anywhere, Python only in front.
+        kept["pattern"] = "(?i)^" + kept["pattern"].removeprefix("^(?i)")
     if node.get("x-kubernetes-int-or-string"):
         kept["type"] = ["integer", "string"]
     if "items" in node:
@@ -92,6 +99,8 @@ def children(node):
 
 def schema(crd, source):
     group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"]
+    if crd["spec"]["scope"] != "Namespaced":
+        raise SystemExit(f"{kind} is {crd['spec']['scope']}, and everything here lies in a namespace")
     [version] = [entry for entry in crd["spec"]["versions"] if entry["storage"]]
     fields = version["schema"]["openAPIV3Schema"]["properties"]
     own = [name for name in fields if name not in ("apiVersion", "kind", "metadata", *WRITTEN_BY_CONTROLLERS)]
@@ -100,7 +109,7 @@ def schema(crd, source):
     spec, definitions = fold(strict(fields["spec"]))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$comment": f"Every field of {kind} in {source}. Made by crd_shapes.py.",
+        "$comment": f"Every field of {group}/{version['name']} {kind} in {source}. Made by crd_schema.py.",
         "type": "object",
         "required": ["apiVersion", "kind", "metadata", "spec"],
         "additionalProperties": False,
