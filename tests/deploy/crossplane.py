@@ -36,6 +36,12 @@ KEPT = {
 }  # fmt: skip
 
 
+def read(deploy):
+    """Every object of the folder."""
+    paths = sorted((deploy / FOLDER).glob("*.yaml"))
+    return [it for path in paths for it in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
+
+
 def kind_of(document):
     return f"{document['kind']}.{document['apiVersion'].split('.')[0]}"
 
@@ -136,13 +142,11 @@ def planted(tally, documents, configuration):
 
 def main():
     given = arguments(__doc__, "--node-modules")
-    documents = []
     tally = Tally()
-    for path in sorted((given.deploy / FOLDER).glob("*.yaml")):
-        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            documents.append(document)
-            name = f"{path.name}: {document['kind']} {document['metadata']['name']}"
-            tally.check(name, [*field_problems(document), *safety_problems(document)])
+    documents = read(given.deploy)
+    for document in documents:
+        name = f"{document['kind']} {document['metadata']['name']}"
+        tally.check(name, [*field_problems(document), *safety_problems(document)])
     configuration = terraform.Configuration.of(given.deploy / terraform.FOLDER, given.node_modules)
     tally.check("every instance that is named is there", dangling(documents))
     tally.check("nothing is managed by Terraform and by Crossplane", owned_twice(documents, configuration))

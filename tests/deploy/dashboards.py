@@ -17,7 +17,7 @@ import yaml
 import exposition
 import programs
 import promql
-from rules import FOLDER, promtool, recorded_labels
+from rules import FOLDER, promtool, recorded_labels, rules_of
 from tally import Tally
 from tree import arguments
 
@@ -171,6 +171,16 @@ def variable_problems(board, families):
             yield f"variable `{variable['name']}`: `{match.group(1)}` has no label `{match.group(2)}`"
 
 
+def referred(source, boards):
+    """Panels that a runbook names."""
+    titles = {panel["title"] for board in boards.values() for panel in board["panels"]}
+    for rule in rules_of(source):
+        text = " ".join(str(rule.get("annotations", {}).get("runbook", "")).split())
+        for title in re.findall(r'"([^"]+)" of the \w+ dashboard', text):
+            if title not in titles:
+                yield f"the runbook of {rule['alert']} names the panel `{title}`"
+
+
 def planted(tally, board, judged, program):
     def changed(change):
         copied = copy.deepcopy(board)
@@ -226,6 +236,8 @@ def main():
         tally.check(f"{name}: {count} queries ask for what exists, in its unit", judged(board))
         tally.check(f"{name}: Prometheus' parser takes them", parser_problems(board, given.promtool))
         tally.check(f"{name}: the variables have values", variable_problems(board, families))
+    tally.check("the panels that runbooks name are there", referred(rules, boards))
+    tally.refused("a runbook that names no panel", referred(rules, {}), "names the panel")
     uids = [board["uid"] for board in boards.values()]
     tally.check("every dashboard has its own uid", [] if len(set(uids)) == len(uids) else uids)
     planted(tally, boards["rollout.json"], judged, given.promtool)

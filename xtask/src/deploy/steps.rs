@@ -83,6 +83,14 @@ pub(super) const STEPS: &[Step] = &[
         )
     },
     Step {
+        needs: &[Need::Deploy, Need::DeployNode],
+        ..check(
+            "agreement",
+            "Terraform, Crossplane, the base, the models and the dashboards name each other rightly",
+            &[Run::Deploy("agreement.py", &[TREE, Given::Tool("--kubectl", "kubectl"), NODE_MODULES])],
+        )
+    },
+    Step {
         needs: &[Need::Deploy, Need::Promtool],
         ..check(
             "rules",
