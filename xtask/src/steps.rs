@@ -47,7 +47,7 @@ pub(crate) enum Given {
     Sluice(&'static str),
 }
 
-/// Everything CI runs, in this order: what fails soonest comes first.
+/// Every check of the program, in this order: what fails soonest comes first.
 pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "deny",
