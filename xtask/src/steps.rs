@@ -29,11 +29,25 @@ pub(crate) enum Run {
     CargoWith((&'static str, &'static str), &'static [&'static str]),
     /// The Python of [`Need::Python`] with ARGS: a script of `tests/python`, or a module.
     Python(&'static [&'static str]),
+    /// A program of `tests/deploy` in the Python of [`Need::Deploy`], told by flags where things are.
+    Deploy(&'static str, &'static [Given]),
     /// The quickstart of the release build, played as a newcomer would.
     Quickstart,
 }
 
-/// Everything CI runs, in this order: what fails soonest comes first.
+/// A flag of a program of `tests/deploy`, and what it is told.
+pub(crate) enum Given {
+    /// A file or folder of the repository.
+    Path(&'static str, &'static str),
+    /// A program of the environment.
+    Tool(&'static str, &'static str),
+    /// Where something else is that the step needs.
+    Need(&'static str, Need),
+    /// The `sluice` that was built beside this program.
+    Sluice(&'static str),
+}
+
+/// Every check of the program, in this order: what fails soonest comes first.
 pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "deny",
@@ -118,7 +132,7 @@ pub(crate) const STEPS: &[Step] = &[
 
 /// Tests stop the process and break its disk at named places. The steps before the release build share this feature,
 /// so that they share what they compile.
-const FAILPOINTS: &str = "--features=server/failpoints";
+pub(crate) const FAILPOINTS: &str = "--features=server/failpoints";
 
 const fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)

@@ -9,8 +9,8 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use crate::clock::{Stopwatch, readable};
-use crate::setup::Tools;
-use crate::steps::{Run, STEPS, Step};
+use crate::setup::{Need, Tools};
+use crate::steps::{Given, Run, STEPS, Step};
 use crate::{fresh, shell};
 
 /// What `cargo xtask test` was asked to do.
@@ -34,13 +34,23 @@ struct Outcome {
 /// Runs the steps asked for; fails when one of them failed.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if options.list {
-        STEPS.iter().for_each(|step| println!("{:10}  {}", step.name, step.holds));
+        list(STEPS);
         return Ok(());
     }
+    run_steps("test", STEPS, &options.only)
+}
+
+/// Names steps and what they hold.
+pub(crate) fn list(steps: &[Step]) {
+    steps.iter().for_each(|step| println!("{:10}  {}", step.name, step.holds));
+}
+
+/// Runs those of `table` that `only` names, or all of them, for `cargo xtask COMMAND`.
+pub(crate) fn run_steps(command: &str, table: &'static [Step], only: &[String]) -> Result<()> {
     let root = shell::repository()?;
     let mut tools = Tools::new(&root)?;
     let total = Stopwatch::start();
-    let steps: Vec<&Step> = selected(&options.only).collect();
+    let steps: Vec<&Step> = selected(table, only).collect();
     // A step that fails does not keep the next from running: one run tells everything that is wrong.
     let outcomes: Vec<Outcome> = steps
         .iter()
@@ -52,11 +62,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             outcome
         })
         .collect();
-    conclude(&outcomes, total.elapsed())
+    conclude(command, &outcomes, total.elapsed())
 }
 
-fn selected(only: &[String]) -> impl Iterator<Item = &'static Step> {
-    STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name))
+fn selected<'a>(table: &'static [Step], only: &'a [String]) -> impl Iterator<Item = &'static Step> + use<'a> {
+    table.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name))
 }
 
 fn timed(step: &'static Step, root: &Path, tools: &mut Tools) -> Outcome {
@@ -83,7 +93,8 @@ fn perform(step: &Step, root: &Path, tools: &mut Tools) -> Result<()> {
 fn command(run: &Run, root: &Path, tools: &Tools) -> Result<Option<Command>> {
     let mut command = match run {
         Run::Cargo(_) | Run::CargoWith(..) => shell::cargo(root),
-        Run::Python(_) => shell::program(tools.python()?, root),
+        Run::Python(_) => shell::program(tools.place(Need::Python)?, root),
+        Run::Deploy(program, given) => deploy_check(program, given, root, tools)?,
         Run::Quickstart => return Ok(None),
     };
     if let Run::CargoWith((key, value), _) = run {
@@ -95,6 +106,25 @@ fn command(run: &Run, root: &Path, tools: &Tools) -> Result<Option<Command>> {
     Ok(Some(command))
 }
 
+/// A program of `tests/deploy`, with what it is given.
+fn deploy_check(program: &str, given: &[Given], root: &Path, tools: &Tools) -> Result<Command> {
+    let python = tools.place(Need::Deploy)?;
+    let mut command = shell::program(python, root);
+    command.arg(Path::new("tests/deploy").join(program));
+    // The tree has programs of its own, and it is read, not written to.
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    for given in given {
+        match given {
+            Given::Path(flag, path) => command.args([*flag, *path]),
+            Given::Tool(flag, name) => command.arg(*flag).arg(Path::new(python).with_file_name(name)),
+            Given::Need(flag, need) => command.arg(*flag).arg(tools.place(*need)?),
+            // Both are debug builds of one workspace.
+            Given::Sluice(flag) => command.arg(*flag).arg(std::env::current_exe()?.with_file_name("sluice")),
+        };
+    }
+    Ok(command)
+}
+
 fn line(outcome: &Outcome) -> String {
     let time = readable(outcome.time);
     match &outcome.result {
@@ -104,14 +134,14 @@ fn line(outcome: &Outcome) -> String {
 }
 
 /// The summary, in numbers that add up: a step either passed or failed.
-fn conclude(outcomes: &[Outcome], total: Duration) -> Result<()> {
+fn conclude(command: &str, outcomes: &[Outcome], total: Duration) -> Result<()> {
     println!("\n=== summary");
     outcomes.iter().for_each(|outcome| println!("{}", line(outcome)));
     let failed: Vec<&str> = outcomes.iter().filter(|it| it.result.is_err()).map(|it| it.name).collect();
     println!("in {}", readable(total));
     println!("steps: {} passed, {} failed", outcomes.len() - failed.len(), failed.len());
     if let Some(first) = failed.first() {
-        bail!("failed: {}; run one alone with `cargo xtask test --only {first}`", failed.join(", "));
+        bail!("failed: {}; run one alone with `cargo xtask {command} --only {first}`", failed.join(", "));
     }
     Ok(())
 }
@@ -130,7 +160,7 @@ mod tests {
     fn steps_run_in_the_order_of_the_table() {
         let names = |only: &[&str]| -> Vec<&str> {
             let only: Vec<String> = only.iter().map(ToString::to_string).collect();
-            selected(&only).map(|step| step.name).collect()
+            selected(STEPS, &only).map(|step| step.name).collect()
         };
         assert_eq!(names(&["clippy", "fmt"]), ["fmt", "clippy"]);
         assert_eq!(names(&[]).len(), STEPS.len());
@@ -139,9 +169,9 @@ mod tests {
     #[test]
     fn one_failure_fails_the_whole_and_is_named() {
         let outcomes = [outcome("fmt", Err(anyhow!("not formatted"))), outcome("doc", Ok(()))];
-        let error = conclude(&outcomes, Duration::from_secs(4)).unwrap_err();
+        let error = conclude("test", &outcomes, Duration::from_secs(4)).unwrap_err();
         assert_eq!(error.to_string(), "failed: fmt; run one alone with `cargo xtask test --only fmt`");
-        assert!(conclude(&outcomes[1..], Duration::from_secs(2)).is_ok());
+        assert!(conclude("test", &outcomes[1..], Duration::from_secs(2)).is_ok());
     }
 
     #[test]

@@ -176,12 +176,16 @@ impl Stager for Bringup {
             let (metrics, model) = (Arc::clone(&this.metrics), request.model.to_string());
             let VersionSpec { version, .. } = request.spec.clone();
             let started = Instant::now();
+            metrics.reload.started(&model);
             let result = this.bring_up(request, phase).await;
             let ended = if result.is_ok() { ReloadResult::Success } else { ReloadResult::Failure };
             metrics.reload.finished(&model, ended);
             match &result {
                 Ok(staged) => tracing::info!(model, %version, digest = %staged.digest, elapsed_ms = started.elapsed().as_millis(), "version is up"),
-                Err(error) => tracing::warn!(model, %version, phase = error.phase, reason = error.reason, "version did not come up"),
+                Err(error) => {
+                    metrics.reload.failed(&model, error.phase);
+                    tracing::warn!(model, %version, phase = error.phase, reason = error.reason, "version did not come up");
+                }
             }
             result
         }

@@ -40,6 +40,8 @@ pub(super) struct Checked {
 struct Said {
     /// For the operator.
     notes: Vec<String>,
+    /// The policy is `warn`, and it had to.
+    warned: bool,
     /// Files that are in the artifact and are not handed out: the policy demands a signature, and nobody signed them.
     withheld: BTreeSet<String>,
 }
@@ -152,6 +154,12 @@ impl VerifiedArtifact {
         &self.said.notes
     }
 
+    /// Whether the signing policy is `warn`, and a signature is missing, wrong, or covers less than everything.
+    #[must_use]
+    pub const fn unverified(&self) -> bool {
+        self.said.warned
+    }
+
     /// Adds a note.
     pub(super) fn noted(mut self, note: String) -> Self {
         self.said.notes.push(note);
@@ -196,11 +204,12 @@ fn check_signature(held: Held<'_>, signature: Option<&[u8]>, expected: Expected<
         (Ok(unsigned), _) if unsigned.is_empty() => Ok(Said::default()),
         (Ok(unsigned), SigningPolicy::Enforce) => Ok(Said {
             notes: vec![format!("not signed, so not loaded: {}", unsigned.join(", "))],
+            warned: false,
             withheld: unsigned.into_iter().collect(),
         }),
-        (Ok(unsigned), _) => Ok(Said::noting(format!("not signed: {}", unsigned.join(", ")))),
+        (Ok(unsigned), _) => Ok(Said::warning(format!("not signed: {}", unsigned.join(", ")))),
         (Err(error), SigningPolicy::Enforce) => Err(unless_unfinished(error, held.loose)),
-        (Err(error), _) => Ok(Said::noting(served_unverified(&error))),
+        (Err(error), _) => Ok(Said::warning(served_unverified(&error))),
     }
 }
 
@@ -229,8 +238,8 @@ fn unless_unfinished(error: FetchError, loose: &[FileDigest]) -> FetchError {
 }
 
 impl Said {
-    fn noting(note: String) -> Self {
-        Self { notes: vec![note], withheld: BTreeSet::new() }
+    fn warning(note: String) -> Self {
+        Self { notes: vec![note], warned: true, withheld: BTreeSet::new() }
     }
 }
 

@@ -56,6 +56,7 @@ impl prometheus_client::collector::Collector for Collector {
         histograms(&mut encoder, &versions)?;
         requests(&mut encoder, &versions, &self.state)?;
         queue_depth(&mut encoder, &versions)?;
+        unverified(&mut encoder, &versions)?;
         triton_aliases(&mut encoder, &versions)?;
         device(&mut encoder, &self.device.0)?;
         build_info(&mut encoder)
@@ -110,6 +111,20 @@ fn queue_depth(encoder: &mut DescriptorEncoder<'_>, versions: &Versions) -> fmt:
     )?;
     for version in versions {
         gauge(&mut family, &version_labels(version), version.queue_rows.load(Ordering::Relaxed))?;
+    }
+    Ok(())
+}
+
+fn unverified(encoder: &mut DescriptorEncoder<'_>, versions: &Versions) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(
+        "sluice_signature_unverified",
+        "1 for a version that is loaded although no signature covers it",
+        None,
+        MetricType::Gauge,
+    )?;
+    for version in versions {
+        let unverified = u64::from(version.unverified.load(Ordering::Relaxed));
+        gauge(&mut family, &version_labels(version), unverified)?;
     }
     Ok(())
 }

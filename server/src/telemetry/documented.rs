@@ -25,6 +25,7 @@ fn exposition() -> String {
     let identity = Identity { model: "m".into(), version: "v1".into(), digest: config::Digest::from_bytes([0; 32]) };
     let _version = metrics.version(&identity);
     metrics.reload.finished("m", ReloadResult::Success);
+    metrics.reload.failed("m", "pull");
     metrics.reload.phase("m", "pull", Duration::from_secs(1));
     let status = Status { models: vec![model()], ..Status::default() };
     let (_sender, status) = watch::channel(Arc::new(status));

@@ -35,6 +35,7 @@ impl prometheus_client::collector::Collector for RolloutCollector {
         weights(&mut encoder, models)?;
         steps(&mut encoder, models)?;
         verdicts(&mut encoder, models)?;
+        rejections(&mut encoder, models)?;
         values_errors(&mut encoder, models)?;
         values_problems(&mut encoder, &status.problems)
     }
@@ -105,6 +106,16 @@ fn by_metric(analysis: &[MetricStatus]) -> BTreeMap<&str, Conclusion> {
         *so_far = (*so_far).max(found);
     }
     worst.into_iter().map(|(name, (_, verdict))| (name, verdict)).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few versions of a model")]
+fn rejections(encoder: &mut DescriptorEncoder<'_>, models: &[ModelStatus]) -> fmt::Result {
+    let help = "Versions that were rejected and stay away until they are retried";
+    let mut family = encoder.encode_descriptor("sluice_rollout_rejected", help, None, MetricType::Gauge)?;
+    for model in models {
+        gauge(&mut family, &[("model", &model.name)], model.rejected.len() as f64)?;
+    }
+    Ok(())
 }
 
 fn values_errors(encoder: &mut DescriptorEncoder<'_>, models: &[ModelStatus]) -> fmt::Result {

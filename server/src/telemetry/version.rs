@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -33,6 +33,8 @@ pub struct VersionMetrics {
     batches: Batches,
     /// Rows waiting now, as the queue last said.
     pub(super) queue_rows: AtomicU64,
+    /// Whether it serves although its signature does not cover it.
+    pub(super) unverified: AtomicBool,
 }
 
 /// Counters of one version in one role.
@@ -173,7 +175,13 @@ impl VersionMetrics {
             batch_size: Histogram::rows(),
             batches: Batches::new(),
             queue_rows: AtomicU64::new(0),
+            unverified: AtomicBool::new(false),
         }
+    }
+
+    /// Says that it serves although its signature does not cover it.
+    pub fn set_unverified(&self, unverified: bool) {
+        self.unverified.store(unverified, Ordering::Relaxed);
     }
 
     /// Counts one finished attempt.

@@ -3,6 +3,7 @@
 mod debian;
 mod deny;
 mod node;
+mod promtool;
 mod python;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,9 @@ use crate::shell;
 /// The pinned Python and Node packages.
 const LISTS: &str = "tests/python";
 
+/// The pinned packages that read the deploy tree.
+const DEPLOY_LISTS: &str = "tests/deploy";
+
 /// How long one installation may take, with a slow registry in mind.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
@@ -30,6 +34,12 @@ pub(crate) enum Need {
     /// KServe's own environment, in `XTASK_PYTHON_KSERVE`: its pins contradict those of the other clients.
     /// Asked for only where the repository holds its list.
     PythonKserve,
+    /// The environment of the checks of the deploy tree, in `XTASK_PYTHON_DEPLOY`: its pins contradict the clients'.
+    Deploy,
+    /// Node packages that read Terraform's files, in `XTASK_NODE_MODULES_DEPLOY`.
+    DeployNode,
+    /// Prometheus' own checker of rules and metrics, in `XTASK_PROMTOOL`.
+    Promtool,
     /// Node packages (the Azure storage emulator), in `XTASK_NODE_MODULES`.
     Node,
     /// Shared libraries that the clients load.
@@ -68,10 +78,11 @@ impl Tools {
         command.envs(self.variables.values().map(|(name, value)| (name, value)));
     }
 
-    /// The interpreter of the Python environment.
-    pub(crate) fn python(&self) -> Result<&OsString> {
-        let (_, python) = self.variables.get(&Need::Python).context("the step does not list Need::Python")?;
-        Ok(python)
+    /// Where something that was set up is: an interpreter (programs of its environment are beside it), a folder, a
+    /// program.
+    pub(crate) fn place(&self, need: Need) -> Result<&OsString> {
+        let found = self.variables.get(&need).with_context(|| format!("the step does not list Need::{need:?}"))?;
+        Ok(&found.1)
     }
 
     fn set_up(&self, need: Need) -> Result<Option<(&'static str, OsString)>> {
@@ -87,7 +98,16 @@ impl Tools {
                 }
                 None => None,
             },
-            Need::Node => Some(("XTASK_NODE_MODULES", node::modules(&self.cache, &lists)?.into())),
+            Need::Deploy => {
+                let list = self.root.join(DEPLOY_LISTS).join("requirements.txt");
+                Some(("XTASK_PYTHON_DEPLOY", python::environment(&self.cache, "python-deploy", &[list])?.into()))
+            }
+            Need::DeployNode => {
+                let lists = self.root.join(DEPLOY_LISTS);
+                Some(("XTASK_NODE_MODULES_DEPLOY", node::modules(&self.cache, "node-deploy", &lists)?.into()))
+            }
+            Need::Promtool => Some(("XTASK_PROMTOOL", promtool::program(&self.cache)?.into())),
+            Need::Node => Some(("XTASK_NODE_MODULES", node::modules(&self.cache, "node", &lists)?.into())),
             Need::Libraries => {
                 debian::ensure(debian::LIBRARIES)?;
                 None

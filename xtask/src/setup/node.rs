@@ -15,16 +15,16 @@ const NODE: &[Package] = &[
     Package { name: "npm", reason: "npm is missing", present: || runs("npm", "--version") },
 ];
 
-/// The `node_modules` folder of `package-lock.json`.
-pub(super) fn modules(cache: &Cache, lists: &Path) -> Result<PathBuf> {
+/// The `node_modules` folder of the `package-lock.json` in `lists`, kept as `name`.
+pub(super) fn modules(cache: &Cache, name: &str, lists: &Path) -> Result<PathBuf> {
     ensure(NODE)?;
     let package = list(&lists.join("package.json"))?;
     let lock = list(&lists.join("package-lock.json"))?;
     let node = shell::text(Command::new("node").arg("--version"))?;
-    let entry = cache.entry("node", &Key::new().with(&package).with(&lock).with(node), |folder| {
+    let entry = cache.entry(name, &Key::new().with(&package).with(&lock).with(node), |folder| {
         std::fs::write(folder.join("package.json"), &package)?;
         std::fs::write(folder.join("package-lock.json"), &lock)?;
-        // No install scripts: what the tests use is plain JavaScript, and a download inside a script would not be
+        // No install scripts: what the tests use is plain JavaScript and WebAssembly, and a download inside a script would not be
         // covered by the lock file.
         install(shell::program("npm", folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))
     })?;

@@ -120,13 +120,14 @@ async fn warn_serves_and_says_so_and_disabled_does_not_look() {
     let note = "not signed; served because signing.policy is warn; to sign it, push it with `sluice push --key` under a \
                 new version";
     assert_eq!(warned.notes(), [note]);
+    assert!(warned.unverified());
     let (_, other) = make_key(rig.dir.path(), "other");
     rig.sign("release").await;
     let warned = rig.fetch_signed(&spec("v1"), &with_key(SigningPolicy::Warn, &other)).await.unwrap();
     let note = &warned.notes()[0];
     assert!(note.starts_with("signature not verified; served because signing.policy is warn: it was signed"), "{note}");
     let silent = rig.fetch_signed(&spec("v1"), &signing(SigningPolicy::Disabled)).await.unwrap();
-    assert!(silent.notes().is_empty());
+    assert!(silent.notes().is_empty() && !silent.unverified());
 }
 
 #[tokio::test(flavor = "current_thread", start_paused = true)]

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# The pull request's gate: ci/gate.sh BASE, where BASE is the commit that the branch would be merged into.
+#
+#   REGISTRY_URL  the MLflow server
+#   STAGING_URL   the serving port of a model in staging, with {model} for its name
+#
+# Every changed values file is checked: the version is in the registry and passed its offline tests, the bucket holds the
+# bytes that the registry means, and, for production, staging runs it. A file that is again what the branch had before is
+# a rollback: it passed when it was merged, and nothing may hold it up now.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+base=$1
+: "${REGISTRY_URL:?}" "${STAGING_URL:?}"
+# How far back a rollback may go, in changes of the file.
+history=20
+
+returns_to_what_was() {
+    local blob commit
+    blob=$(git rev-parse "HEAD:$1")
+    for commit in $(git rev-list --max-count="$history" "$base" -- "$1"); do
+        if [[ $(git rev-parse --quiet --verify "$commit:$1" || true) == "$blob" ]]; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+check() {
+    local file=$1 model
+    model=$(basename "$(dirname "$file")")
+    case $file in
+        */values-production.yaml)
+            sluice check "$file" --registry "$REGISTRY_URL" --staging "${STAGING_URL//\{model\}/$model}"
+            ;;
+        *)
+            sluice check "$file" --registry "$REGISTRY_URL"
+            ;;
+    esac
+}
+
+# One step, so that a name of a base that is not there ends this instead of finding nothing changed.
+changed=$(git diff --name-only --diff-filter=d --merge-base "$base" HEAD -- ':(glob)models/*/values-*.yaml')
+failed=0
+count=0
+while IFS= read -r file; do
+    [[ -n $file ]] || continue
+    count=$((count + 1))
+    if returns_to_what_was "$file"; then
+        echo "$file: a rollback, it was merged before"
+    elif ! check "$file"; then
+        failed=$((failed + 1))
+    fi
+done <<<"$changed"
+echo "$count values files changed, $failed refused"
+((failed == 0))

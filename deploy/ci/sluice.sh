@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# `sluice` from the image that serves, so that what checks a file is what will read it. Linked as `sluice` into the PATH.
+#
+# The host's network: a runner of the cluster's network reaches MLflow, staging and the bucket by its own identity, and no
+# credential of a cloud or a cluster is kept in CI.
+set -euo pipefail
+exec docker run --rm --network host --entrypoint sluice --volume "$PWD:$PWD:ro" --workdir "$PWD" \
+    --env MLFLOW_TRACKING_TOKEN --env GITHUB_TOKEN --env GITHUB_REPOSITORY --env GITHUB_SHA --env GITHUB_ACTIONS \
+    --env GITLAB_TOKEN --env CI_API_V4_URL --env CI_PROJECT_ID --env CI_COMMIT_SHA \
+    "${SLUICE_IMAGE:?}" "$@"

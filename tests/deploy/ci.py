@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""The pipelines are valid, name what is required, and are red when a command is."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from programs import failure
+from tally import Tally
+from tree import Tree, arguments
+
+# Stands in for `sluice`: writes down how it was called, and fails for a file that holds the word.
+STUB = """#!/bin/sh
+echo "$@" >> "$CALLS"
+if [ "$1" = check ] && grep -q refuse-me "$2"; then exit 1; fi
+"""
+REQUIRED = ["values", "render", "gate"]
+PRODUCTION, STAGING = (f"models/fraud-detection/values-{it}.yaml" for it in ("production", "staging"))
+
+
+class Repository:
+    """A clone of the tree on a branch, with the stub in place of sluice."""
+
+    def __init__(self, tree, folder):
+        self.folder, self.calls = tree.folder, folder / "calls"
+        program = folder / "bin/sluice"
+        program.parent.mkdir()
+        program.write_text(STUB, encoding="utf-8")
+        program.chmod(0o755)
+        self.environment = {
+            **os.environ,
+            "PATH": f"{program.parent}:{os.environ['PATH']}",
+            "CALLS": str(self.calls),
+            "REGISTRY_URL": "http://mlflow",
+            "STAGING_URL": "http://{model}.staging",
+        }
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.commit("tree")
+
+    def git(self, *words):
+        author = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+        done = subprocess.run(["git", *author, *words], cwd=self.folder, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def commit(self, message):
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", f"--message={message}")
+        return self.git("rev-parse", "HEAD")
+
+    def append(self, path, line):
+        file = self.folder / path
+        file.write_text(file.read_text(encoding="utf-8") + f"# {line}\n", encoding="utf-8")
+
+    def script(self, *words):
+        """What a script complains about, and how it called sluice."""
+        self.calls.write_text("", encoding="utf-8")
+        problems = failure(words, cwd=self.folder, env=self.environment)
+        return problems, self.calls.read_text(encoding="utf-8").splitlines()
+
+
+def same(said, expected):
+    return [] if said == expected else [f"{said}, and {expected} was expected"]
+
+
+def gate(tally, repository):
+    """The gate from a first bump to its rollback."""
+    start = repository.git("rev-parse", "HEAD")
+    ask = ["ci/gate.sh", start]
+    tally.check("gate: nothing changed, nothing asked", same(repository.script(*ask), ([], [])))
+    repository.append(STAGING, "one")
+    repository.commit("staging")
+    staging = f"check {STAGING} --registry http://mlflow"
+    tally.check("gate: staging does not ask staging", same(repository.script(*ask), ([], [staging])))
+    repository.append(PRODUCTION, "two")
+    repository.commit("production")
+    production = f"check {PRODUCTION} --registry http://mlflow --staging http://fraud-detection.staging"
+    tally.check("gate: production asks staging", same(repository.script(*ask), ([], [production, staging])))
+    repository.append(PRODUCTION, "refuse-me")
+    bad = repository.commit("bad")
+    problems, calls = repository.script(*ask)
+    tally.check("gate: all are asked after a refusal", same(calls, [production, staging]))
+    tally.refused("gate: a version that check refuses", problems, "2 values files changed, 1 refused")
+    repository.git("revert", "--no-edit", "HEAD")
+    tally.check("gate: a rollback is not held up", same(repository.script("ci/gate.sh", bad), ([], [])))
+    tally.refused("gate: a base that is not there", repository.script("ci/gate.sh", "0" * 40)[0], "fatal")
+    changed = [PRODUCTION, STAGING]
+    reported = repository.script("ci/report.sh", start)
+    tally.check("report: each changed file", same(reported, ([], [f"report {it}" for it in changed])))
+
+
+def values(tally, tree, repository):
+    files = " ".join(sorted(str(tree.values(*it).relative_to(tree.folder)) for it in tree.instances()))
+    tally.check("values: every file at once", same(repository.script("ci/values.sh"), ([], [f"validate {files}"])))
+
+
+def required(tree):
+    """What the branch rules require is what the pipelines have, under that very name."""
+    ruleset = json.loads((tree.folder / "ci/github/ruleset.json").read_text(encoding="utf-8"))
+    [rule] = [it for it in ruleset["rules"] if it["type"] == "required_status_checks"]
+    contexts = [it["context"] for it in rule["parameters"]["required_status_checks"]]
+    yield from same(contexts, REQUIRED)
+    github = yaml.safe_load((tree.folder / "ci/github/workflows/pull-request.yaml").read_text(encoding="utf-8"))
+    yield from same([it["name"] for it in github["jobs"].values()], REQUIRED)
+    gitlab = yaml.safe_load((tree.folder / "ci/gitlab/.gitlab-ci.yml").read_text(encoding="utf-8"))
+    jobs = [name for name, job in gitlab.items() if "script" in job and ".merge-request" in job.get("extends", [])]
+    yield from same(jobs, REQUIRED)
+    for name in REQUIRED:
+        script = f"ci/{name}.sh"
+        if not os.access(tree.folder / script, os.X_OK):
+            yield f"{script} cannot be run"
+        if script not in str(github["jobs"][name]) or script not in str(gitlab[name]):
+            yield f"{name} does not run {script}"
+
+
+def owned(tree):
+    """A tech lead approves production, and no line names what is not there."""
+    lines = (tree.folder / "ci/CODEOWNERS").read_text(encoding="utf-8").splitlines()
+    rules = [line.split() for line in lines if line and not line.startswith("#")]
+    elsewhere = ("/.github/", "/.gitlab/", "/.gitlab-ci.yml")
+    for pattern, *_ in rules:
+        if pattern not in elsewhere and not list(tree.folder.glob(pattern.strip("/"))):
+            yield f"{pattern} matches nothing"
+    for model, environment in tree.instances():
+        path = tree.values(model, environment).relative_to(tree.folder)
+        matching = [owners for pattern, *owners in rules if path.match(pattern[1:]) or f"/{path}".startswith(pattern)]
+        expected = "@acme/ml-tech-leads" if environment == "production" else "@acme/ml-engineers"
+        yield from same(matching[-1], [expected])
+
+
+def valid(program, tree):
+    """The hosts' own schemas."""
+    for schema, pattern in (("github-workflows", "github/workflows/*.yaml"), ("gitlab-ci", "gitlab/.gitlab-ci.yml")):
+        for path in sorted((tree.folder / "ci").glob(pattern)):
+            yield from failure([program, "--builtin-schema", f"vendor.{schema}", path])
+
+
+def pinned(tree):
+    """Actions of others are named by commit: a tag can be moved."""
+    for path in sorted((tree.folder / "ci/github/workflows").glob("*.yaml")):
+        for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values():
+            for step in job["steps"]:
+                commit = step.get("uses", "@" + "0" * 40).rpartition("@")[2]
+                if len(commit) != 40:
+                    yield f"{path.name} uses {step['uses']}"
+
+
+def main():
+    given = arguments(__doc__, "--check-jsonschema")
+    tally = Tally()
+    with Tree(given.deploy).copy() as tree, tempfile.TemporaryDirectory() as folder:
+        tally.check("pipelines fit their hosts' schemas", valid(given.check_jsonschema, tree))
+        tally.check("required checks are there", required(tree))
+        tally.check("owners", owned(tree))
+        tally.check("actions are pinned", pinned(tree))
+        scripts = sorted((tree.folder / "ci").rglob("*.sh"))
+        tally.check(f"{len(scripts)} scripts are bash", [it for path in scripts for it in failure(["bash", "-n", path])])
+        repository = Repository(tree, Path(folder))
+        values(tally, tree, repository)
+        gate(tally, repository)
+        workflow = tree.folder / "ci/github/workflows/pull-request.yaml"
+        workflow.write_text(workflow.read_text(encoding="utf-8").replace("runs-on", "run-on"), encoding="utf-8")
+        tally.refused("a misspelt key of a workflow", valid(given.check_jsonschema, tree), "run-on")
+    return tally.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+"""Kustomize and Helm render the same objects for every model and environment, and a cluster would take them."""
+
+import copy
+import difflib
+import json
+import re
+import sys
+
+import yaml
+
+import schemas
+from tally import Tally
+from tree import Tree, arguments, documents
+
+GRANULARITY = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+# What the server takes to write its last lines and exit.
+EXIT_SECONDS = 5
+# The default of `serving.timeoutDefault`.
+TIMEOUT_DEFAULT = "30s"
+
+
+def seconds(text):
+    number, unit = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", str(text)).groups()
+    return float(number) * GRANULARITY[unit or "s"]
+
+
+def by_name(objects):
+    return {f"{it['kind']}/{it['metadata']['name']}": it for it in objects}
+
+
+def only(objects, kind, suffix=""):
+    [found] = [it for it in objects if it["kind"] == kind and it["metadata"]["name"].endswith(suffix)]
+    return found
+
+
+def comparable(document):
+    """Less what only one of the tools can say: Argo CD gives the namespace, and Kustomize cannot hash."""
+    document = copy.deepcopy(document)
+    document["metadata"].pop("namespace", None)
+    annotations = document["metadata"].get("annotations", {})
+    if annotations.pop("sluice.dev/values-revision", None) and not annotations:
+        del document["metadata"]["annotations"]
+    return document
+
+
+def differences(kustomized, helmed):
+    left, right = by_name(kustomized), by_name(helmed)
+    yield from (f"{name} is rendered by one tool only" for name in sorted(set(left) ^ set(right)))
+    for name in sorted(set(left) & set(right)):
+        lines = [
+            json.dumps(comparable(it[name]), indent=1, sort_keys=True).splitlines() for it in (left, right)
+        ]
+        for line in difflib.unified_diff(*lines, "kustomize", "helm", lineterm="", n=1):
+            yield f"{name}: {line}"
+
+
+def same_bytes(path, objects, suffix):
+    held = only(objects, "ConfigMap", suffix)["data"]["values.yaml"].encode()
+    if held != path.read_bytes():
+        yield f"the ConfigMap does not hold the bytes of {path.name}"
+
+
+def mounts(objects):
+    """How the values reach the process: a folder that follows the ConfigMap, under a name that never changes."""
+    deployment = only(objects, "Deployment")
+    pod = deployment["spec"]["template"]
+    text = json.dumps(deployment)
+    for word in ("subPath", "checksum/", "reloader.stakater.com"):
+        if word in text:
+            yield f"the Deployment holds `{word}`"
+    [volume] = [it for it in pod["spec"]["volumes"] if it["name"] == "values"]
+    name = only(objects, "ConfigMap", "-values")["metadata"]["name"]
+    if volume["configMap"] != {"name": name}:
+        yield f"the volume is {volume['configMap']}, and the ConfigMap's name is {name}"
+    for config_map in (it for it in objects if it["kind"] == "ConfigMap"):
+        if config_map.get("immutable"):
+            yield f"{config_map['metadata']['name']} is immutable"
+    [container] = pod["spec"]["containers"]
+    [mount] = [it for it in container["volumeMounts"] if it["name"] == "values"]
+    if f"--values={mount['mountPath']}" not in container["args"]:
+        yield f"the server is not told to read {mount['mountPath']}"
+    if "replicas" in deployment["spec"]:
+        yield "`replicas` is the autoscaler's"
+
+
+def stopping(objects, values):
+    """A request that is in the server when the pod is deleted can be answered, within every limit on the way."""
+    pod = only(objects, "Deployment")["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    flags = dict(argument.split("=", 1) for argument in container["args"] if "=" in argument)
+    wait, grace = seconds(flags["--not-ready-wait"]), seconds(flags["--grace-period"])
+    longest = seconds(values.get("serving", {}).get("timeoutDefault", TIMEOUT_DEFAULT))
+    before = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    if wait + longest > grace:
+        yield f"a request may take {longest:g} s, and {grace - wait:g} s of the server's grace period are left for it"
+    if before + grace + EXIT_SECONDS > pod["terminationGracePeriodSeconds"]:
+        yield f"the pod is killed before preStop ({before} s) and the grace period ({grace:g} s) are over"
+
+
+def probes(objects):
+    """Readiness is about models and decides about traffic; liveness is about the process and decides about restarts."""
+    [container] = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    expected = {"startup": ("/healthz", "admin"), "liveness": ("/healthz", "admin"), "readiness": ("/v2/health/ready", "http")}
+    for name, (path, port) in expected.items():
+        asked = container[f"{name}Probe"]["httpGet"]
+        if asked != {"path": path, "port": port}:
+            yield f"{name} asks {asked}"
+
+
+def cache(objects):
+    """What the server may write fits the volume, and the volume fits what the pod may use of the disk."""
+    pod = only(objects, "Deployment")["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    flags = dict(argument.split("=", 1) for argument in container["args"] if "=" in argument)
+    [volume] = [it for it in pod["volumes"] if it["name"] == "cache"]
+    gib = [
+        int(re.fullmatch(r"(\d+)Gi(?:B)?", size)[1])
+        for size in (
+            flags["--cache-bytes-max"],
+            volume["emptyDir"]["sizeLimit"],
+            container["resources"]["limits"]["ephemeral-storage"],
+        )
+    ]
+    if not gib[0] < gib[1] < gib[2]:
+        yield f"cache, volume and disk are {gib} GiB: each must be larger than the one before"
+    [mount] = [it for it in container["volumeMounts"] if it["name"] == "cache"]
+    if flags["--cache"] != mount["mountPath"]:
+        yield f"the cache is {flags['--cache']}, and the volume is at {mount['mountPath']}"
+
+
+def selectors(objects):
+    """Everything that selects pods selects the server's, and no other model's."""
+    labels = only(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    wanted = {key: labels[f"app.kubernetes.io/{key}"] for key in ("name", "instance", "component")}
+    wanted = {f"app.kubernetes.io/{key}": value for key, value in wanted.items()}
+    for document in objects:
+        spec = document.get("spec", {})
+        found = spec.get("podSelector" if document["kind"] == "NetworkPolicy" else "selector")
+        if found is not None and found.get("matchLabels", found) != wanted:
+            yield f"{document['kind']}/{document['metadata']['name']} selects {found}, and pods have {wanted}"
+
+
+def witness(objects):
+    """The Job is over within its limit, and waits for the very file that its own ConfigMap holds."""
+    job = only(objects, "Job")
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    flags = dict(argument.split("=", 1) for argument in container["args"] if "=" in argument)
+    if not seconds(flags["--timeout"]) + 10 <= job["spec"]["activeDeadlineSeconds"] <= 180:
+        yield f"it waits {flags['--timeout']}, and is stopped after {job['spec']['activeDeadlineSeconds']} s"
+    if job["metadata"]["annotations"].get("argocd.argoproj.io/hook") != "PostSync":
+        yield "it is no PostSync hook"
+    if flags["--for"] != "observed":
+        yield f"it waits for {flags['--for']}, which takes as long as the canary"
+    name = only(objects, "ConfigMap")["metadata"]["name"]
+    if job["spec"]["template"]["spec"]["volumes"] != [{"name": "expected", "configMap": {"name": name}}]:
+        yield f"it does not mount {name}"
+
+
+def planted(tally, objects):
+    """That the schemas refuse: a misspelt field, a wrong type and an unknown kind."""
+    deployment = by_name(objects)[next(name for name in by_name(objects) if name.startswith("Deployment/"))]
+    monitor = only(objects, "PodMonitor")
+    for document, spot, misspelt in ((deployment, ("spec", "strategy"), "rollingUpdates"), (monitor, ("spec",), "selectors")):
+        bad = copy.deepcopy(document)
+        holder = bad
+        for key in spot:
+            holder = holder[key]
+        holder[misspelt] = {}
+        tally.refused(f"{document['kind']} with `{misspelt}`", schemas.problems(bad), misspelt)
+    bad = copy.deepcopy(deployment)
+    bad["spec"]["revisionHistoryLimit"] = "three"
+    tally.refused("Deployment with a word for a number", schemas.problems(bad), "three")
+    bad = copy.deepcopy(monitor)
+    bad["spec"]["podMetricsEndpoints"][0]["interval"] = 15
+    tally.refused("PodMonitor with a number for a duration", schemas.problems(bad), "15")
+    bad = {**deployment, "kind": "Deploiment"}
+    tally.refused("a kind that nobody knows", schemas.problems(bad), "Couldn't find schema for kind Deploiment")
+
+
+def planted_rules(tally, objects, values):
+    """That each rule of this file fires."""
+
+    def pod(change):
+        changed = copy.deepcopy(objects)
+        deployment = only(changed, "Deployment")
+        change(deployment, deployment["spec"]["template"]["spec"])
+        return changed
+
+    def mount(_, spec):
+        spec["containers"][0]["volumeMounts"][0]["subPath"] = "values.yaml"
+
+    def checksum(deployment, _):
+        deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"] = "0"
+
+    def renamed(_, spec):
+        spec["volumes"][0]["configMap"]["name"] += "-dh96h8d856"
+
+    def fixed(deployment, _):
+        deployment["spec"]["replicas"] = 3
+
+    def hasty(_, spec):
+        spec["terminationGracePeriodSeconds"] = 30
+
+    def mixed(_, spec):
+        spec["containers"][0]["livenessProbe"]["httpGet"]["path"] = "/v2/health/ready"
+
+    def small(_, spec):
+        next(it for it in spec["volumes"] if it["name"] == "cache")["emptyDir"]["sizeLimit"] = "10Gi"
+
+    def foreign(deployment, _):
+        deployment["spec"]["selector"]["matchLabels"]["app.kubernetes.io/instance"] = "another"
+
+    faults = [
+        ("a mounted file", mounts, mount, "subPath"),
+        ("a checksum of the values", mounts, checksum, "checksum/"),
+        ("a hash in the ConfigMap's name", mounts, renamed, "the volume is"),
+        ("a number of replicas", mounts, fixed, "autoscaler's"),
+        ("too little time to stop", lambda it: stopping(it, values), hasty, "the pod is killed"),
+        ("liveness that is about models", probes, mixed, "liveness asks"),
+        ("a volume smaller than the cache", cache, small, "must be larger"),
+        ("a selector of another model", selectors, foreign, "selects"),
+    ]
+    for name, rule, change, expected in faults:
+        tally.refused(name, rule(pod(change)), expected)
+    slow = {"serving": {"timeoutDefault": "60s"}}
+    tally.refused("a request longer than the grace period", stopping(objects, slow), "a request may take 60 s")
+    other = pod(lambda deployment, _: deployment["spec"].update(revisionHistoryLimit=9))
+    tally.refused("two renderings that differ", differences(objects, other), "revisionHistoryLimit")
+
+
+def main():
+    given = arguments(__doc__, "--kubectl")
+    tally = Tally()
+    with Tree(given.deploy).copy() as tree:
+        for model, environment in tree.instances():
+            name, path = f"{model} {environment}", tree.values(model, environment)
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            kustomized = documents(tree.kustomize(given.kubectl, model, environment))
+            helmed = documents(tree.helm(model, environment))
+            watching = documents(tree.helm(model, environment, part="witness"))
+            tally.check(f"{name}: both tools render the same objects", differences(kustomized, helmed))
+            for tool, objects in (("kustomize", kustomized), ("helm", helmed)):
+                tally.check(f"{name}, {tool}: the file's own bytes", same_bytes(path, objects, "-values"))
+                tally.check(f"{name}, {tool}: the mount follows the file", mounts(objects))
+            found = [f"{it['kind']}: {problem}" for it in kustomized + helmed + watching for problem in schemas.problems(it)]
+            tally.check(f"{name}: a cluster takes {len(helmed)} and {len(watching)} objects", found)
+            tally.check(f"{name}: requests are answered before the pod ends", stopping(helmed, values))
+            tally.check(f"{name}: probes ask the right ports", probes(helmed))
+            tally.check(f"{name}: the cache fits its volume", cache(helmed))
+            tally.check(f"{name}: selectors", selectors(helmed))
+            tally.check(f"{name}: the witness", [*witness(watching), *same_bytes(path, watching, "-expected")])
+        planted(tally, helmed)
+        planted_rules(tally, helmed, values)
+    return tally.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""Programs that are started and must succeed, and those of the tree that are asked for what they would write."""
+
+import importlib.util
+import subprocess
+
+
+def sluice(program, *words):
+    """What it complained about, nothing where it succeeded."""
+    return failure([program, *words])
+
+
+def failure(command, **options):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, **options)
+    return [f"exit {done.returncode}: {(done.stderr or done.stdout).strip()}"] if done.returncode else []
+
+
+def module(path):
+    """A Python program as a module: what it would do when started is not done."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
