@@ -257,6 +257,9 @@ def planted(tally, pieces):
     def metric(it):
         it["spec"]["metrics"][0]["pods"]["metric"]["name"] = "queue"
 
+    def astray(projects):
+        projects["ml-staging"]["spec"]["destinations"][0]["namespace"] = "staging"
+
     def stranger(it):
         it["spec"]["template"]["spec"]["serviceAccountName"] = "default"
 
@@ -265,8 +268,7 @@ def planted(tally, pieces):
         ("another bucket", buckets, with_resource(BUCKET, lambda it: it.update(name="${var.project_id}-models")), "-models"),
         ("another project", cloud, with_part("crossplane", lambda it: it[0].update(x=elsewhere)), "should be one"),
         ("another network", cloud, with_resource(NETWORK, lambda it: it.update(name="ml")), "the network ml-production"),
-        ("another namespace", namespaces,
-         with_part("projects", lambda it: it["ml-staging"]["spec"]["destinations"][0].update(namespace="staging")), "['staging']"),
+        ("another namespace", namespaces, with_part("projects", astray), "['staging']"),
         ("a database elsewhere", namespaces,
          with_part("crossplane", lambda it: it[0]["metadata"].update(namespace="default")), "where no model is"),
         ("another account", accounts, with_objects("Deployment", stranger), "runs as default"),

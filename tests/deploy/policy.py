@@ -44,9 +44,9 @@ def lay_out(tree, folder):
 
 def findings(checkov, folder):
     """(check, resource, what it asks for) of each failed check, and how many passed."""
-    command = [checkov, "--directory", folder, "--skip-download", "--quiet", "--compact", "--output", "json"]
-    command += ["--skip-path", "tree/", "--framework", *FRAMEWORKS]
-    secrets = [checkov, "--directory", folder, "--skip-download", "--quiet", "--compact", "--output", "json", "--framework", "secrets"]
+    always = [checkov, "--directory", folder, "--skip-download", "--quiet", "--compact", "--output", "json"]
+    command = [*always, "--skip-path", "tree/", "--framework", *FRAMEWORKS]
+    secrets = [*always, "--framework", "secrets"]
     failed, passed = [], 0
     for words in (command, secrets):
         done = subprocess.run(words, capture_output=True, text=True, timeout=240)

@@ -160,7 +160,8 @@ def played_without_model(tally, given, tree):
     """A bucket that has nothing: the pod is not ready, and is not restarted for it."""
     with tempfile.TemporaryDirectory(prefix="sluice-pod-") as folder:
         folder = Path(folder)
-        mount(folder / "values", "values.yaml", local(tree.values(MODEL, "production").read_text(encoding="utf-8"), given, folder / "empty"))
+        content = tree.values(MODEL, "production").read_text(encoding="utf-8")
+        mount(folder / "values", "values.yaml", local(content, given, folder / "empty"))
         server = Server(given, documents(tree.helm(MODEL, "production")), folder)
         try:
             tally.check("without its model it lives", server.answers("liveness", 200, READY_SECONDS))

@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn another_version_is_refused() {
-        // `echo` says what it is told: no version at all.
+        // Whatever `echo` makes of `--version`, it is not what promtool says.
         let error = expected(Path::new("/bin/echo")).unwrap_err().to_string();
         assert!(error.contains("2.42."), "{error}");
     }
