@@ -131,7 +131,7 @@ fn registry(here: &Cursor<'_>, report: &mut Report) -> Option<Registry> {
     let name = map.required("name", "write the registered model's name", report);
     let name = name.and_then(|cursor| cursor.parsed(report, short));
     let version = map.required("version", "write the registry's version number, such as 17", report);
-    let version = version.and_then(|cursor| cursor.whole(report, 1..=u64::MAX));
+    let version = version.and_then(|cursor| cursor.quotable_whole(report, 1..=u64::MAX));
     let run_id = optional(map.get("runId"), report, |cursor, report| cursor.parsed(report, run_id));
     map.finish(report);
     kind?;
