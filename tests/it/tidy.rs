@@ -45,7 +45,7 @@ fn each_library_stays_within_its_border() {
 
 #[test]
 fn unsafe_stays_where_it_is_argued() {
-    assert_holds(borders::unsafe_within_kernels);
+    assert_holds(borders::unsafe_where_argued);
 }
 
 #[test]
