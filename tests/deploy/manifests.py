@@ -11,7 +11,7 @@ import yaml
 
 import schemas
 from tally import Tally
-from tree import Tree, arguments, documents
+from tree import PRODUCTION, Tree, arguments, documents
 
 GRANULARITY = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 # What the server takes to write its last lines and exit.
@@ -157,6 +157,19 @@ def witness(objects):
         yield f"it does not mount {name}"
 
 
+def encrypted(tree, kubectl, model):
+    """What both tools render when each is asked for TLS in its own way; the tree stays changed."""
+    values, kustomization = tree.values(model, PRODUCTION), tree.overlay(model, PRODUCTION) / "kustomization.yaml"
+    for path, line in ((values, "tls: {secretName: model-serving-tls}"), (kustomization, "components: [../../base/tls]")):
+        path.write_text(f"{path.read_text(encoding='utf-8')}{line}\n", encoding="utf-8")
+    kustomized, helmed = documents(tree.kustomize(kubectl, model, PRODUCTION)), documents(tree.helm(model, PRODUCTION))
+    [container] = only(helmed, "Deployment")["spec"]["template"]["spec"]["containers"]
+    if "--tls-on=http,grpc" not in container["args"]:
+        yield "the server is not told to speak TLS"
+    yield from differences(kustomized, helmed)
+    yield from (problem for it in helmed for problem in schemas.problems(it))
+
+
 def planted(tally, objects):
     """That the schemas refuse: a misspelt field, a wrong type and an unknown kind."""
     deployment = by_name(objects)[next(name for name in by_name(objects) if name.startswith("Deployment/"))]
@@ -252,6 +265,7 @@ def main():
             tally.check(f"{name}: the witness", [*witness(watching), *same_bytes(path, watching, "-expected")])
         planted(tally, helmed)
         planted_rules(tally, helmed, values)
+        tally.check(f"{model}: both tools render the same with TLS", encrypted(tree, given.kubectl, model))
     return tally.finish()
 
 

@@ -46,6 +46,7 @@ pub(crate) const CHART_KEYS: &[&str] = &[
     "settings",
     "startupProbe",
     "terminationGracePeriodSeconds",
+    "tls",
     "tolerations",
     "topologySpreadConstraints",
     "updateStrategy",

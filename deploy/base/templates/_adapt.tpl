@@ -67,6 +67,14 @@ wanted at all.
 {{- range $key := list "resources" "env" "envFrom" -}}
 {{- with get $values $key -}}{{- $_ := set $container $key . -}}{{- end -}}
 {{- end -}}
+{{- with $values.tls -}}
+{{- $secret := dict "secretName" (required "tls.secretName is missing: name the Secret with tls.crt and tls.key" .secretName) -}}
+{{- $_ := set $pod "volumes" (append $pod.volumes (dict "name" "tls" "secret" $secret)) -}}
+{{- $_ := set $container "volumeMounts" (append $container.volumeMounts (dict "name" "tls" "mountPath" "/etc/sluice/tls" "readOnly" true)) -}}
+{{- $flags := list "--tls-cert=/etc/sluice/tls/tls.crt" "--tls-key=/etc/sluice/tls/tls.key" "--tls-on=http,grpc" -}}
+{{- $_ := set $container "args" (concat $container.args $flags) -}}
+{{- $_ := set $container.readinessProbe.httpGet "scheme" "HTTPS" -}}
+{{- end -}}
 {{- $_ := set $pod "volumes" (concat $pod.volumes ($values.extraVolumes | default list)) -}}
 {{- $_ := set $container "volumeMounts" (concat $container.volumeMounts ($values.extraVolumeMounts | default list)) -}}
 {{- end -}}

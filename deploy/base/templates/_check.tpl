@@ -36,6 +36,7 @@ A parameter, a second file or `--set` would say something to Helm that the mount
   "podDisruptionBudget" (list "maxUnavailable")
   "service" (list "annotations" "type")
   "serviceAccount" (list "annotations")
+  "tls" (list "secretName")
 -}}
 {{- range $key := keys (omit .Values "sluice") | sortAlpha -}}
 {{- if not (has $key (concat $server $whole (keys $parts))) -}}

@@ -1,14 +1,14 @@
 //! Which model, and which version or role of it, a path names; and what headers say of any request.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
+use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Method};
 
 use super::HttpError;
 use crate::front::convert::{invalid, name};
+use crate::front::guard::Caller;
 use crate::front::{TIMEOUT_HEADER, names, shown};
 use crate::route::Variant;
 
@@ -96,9 +96,9 @@ pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, HttpError
     Ok((millis > 0).then(|| Duration::from_millis(millis)))
 }
 
-/// Who asked, where the listener said.
-pub(super) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer)
+/// Who asked, where the connection said.
+pub(super) fn caller(extensions: &Extensions) -> Caller {
+    extensions.get().cloned().unwrap_or_default()
 }
 
 #[cfg(test)]

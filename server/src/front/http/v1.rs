@@ -24,7 +24,8 @@ pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, req
         Some(_) => return HttpError::NoRoute { path: parts.uri.path().to_owned() }.into_response(),
         None => return wrong_method(&parts.method, &parts.uri, "GET"),
     }
-    let mut exchange = Exchange::new(&target.model, target::peer(&parts.extensions), &parts.headers);
+    let caller = target::caller(&parts.extensions);
+    let mut exchange = Exchange::new(&target.model, &caller, &parts.headers);
     if let Some(label) = target.label {
         parts.headers.insert(&names::VARIANT, HeaderValue::from_static(label.name()));
     }
