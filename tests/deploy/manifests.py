@@ -158,14 +158,16 @@ def witness(objects):
 
 
 def encrypted(tree, kubectl, model):
-    """What both tools render when each is asked for TLS in its own way; the tree stays changed."""
+    """What both tools render when each is asked for TLS and an access file in its own way; the tree stays changed."""
     values, kustomization = tree.values(model, PRODUCTION), tree.overlay(model, PRODUCTION) / "kustomization.yaml"
-    for path, line in ((values, "tls: {secretName: model-serving-tls}"), (kustomization, "components: [../../base/tls]")):
+    keys = "tls: {secretName: model-serving-tls}\naccess: {secretName: model-serving-access}"
+    for path, line in ((values, keys), (kustomization, "components: [../../base/tls, ../../base/access]")):
         path.write_text(f"{path.read_text(encoding='utf-8')}{line}\n", encoding="utf-8")
     kustomized, helmed = documents(tree.kustomize(kubectl, model, PRODUCTION)), documents(tree.helm(model, PRODUCTION))
     [container] = only(helmed, "Deployment")["spec"]["template"]["spec"]["containers"]
-    if "--tls-on=http,grpc" not in container["args"]:
-        yield "the server is not told to speak TLS"
+    for flag in ("--tls-on=http,grpc", "--access-file=/etc/sluice/access/access.yaml"):
+        if flag not in container["args"]:
+            yield f"the server is not started with {flag}"
     yield from differences(kustomized, helmed)
     yield from (problem for it in helmed for problem in schemas.problems(it))
 
@@ -265,7 +267,7 @@ def main():
             tally.check(f"{name}: the witness", [*witness(watching), *same_bytes(path, watching, "-expected")])
         planted(tally, helmed)
         planted_rules(tally, helmed, values)
-        tally.check(f"{model}: both tools render the same with TLS", encrypted(tree, given.kubectl, model))
+        tally.check(f"{model}: both tools render the same with TLS and an access file", encrypted(tree, given.kubectl, model))
     return tally.finish()
 
 

@@ -28,6 +28,7 @@ A parameter, a second file or `--set` would say something to Helm that the mount
 {{- $server := list "schemaVersion" "model" "stable" "strategy" "analysisTemplates" "serving" "gate" "retry" -}}
 {{- $whole := list "affinity" "env" "envFrom" "extraVolumeMounts" "extraVolumes" "imagePullSecrets" "nameOverride" "nodeSelector" "podAnnotations" "podLabels" "priorityClassName" "resources" "runtimeClassName" "terminationGracePeriodSeconds" "tolerations" "topologySpreadConstraints" -}}
 {{- $parts := dict
+  "access" (list "secretName")
   "autoscaling" (list "enabled" "maxReplicas")
   "global" (list "environment" "part")
   "image" (list "digest" "pullPolicy" "repository" "tag")

@@ -4,6 +4,7 @@ use tests::pki::{Authority, EXPIRED, VALID};
 
 use super::{World, ask_http, https, over_grpc, over_http};
 use tonic::Code;
+use tower::ServiceExt as _;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_port_speaks_tls_to_whoever_trusts_its_authority() {
@@ -16,6 +17,11 @@ async fn every_port_speaks_tls_to_whoever_trusts_its_authority() {
     let metrics = http.get(https(running.admin(), "/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("sluice_tls_certificate_expiry_timestamp_seconds 4102444800"), "{metrics}");
     assert!(metrics.contains("sluice_tls_handshakes_total{result=\"success\"}"), "{metrics}");
+
+    let http2 = client.grpc(running.app.addresses().http).await.unwrap();
+    let request = http::Request::get("http://localhost/v2/health/live").body(tonic::body::Body::empty()).unwrap();
+    let answer = http2.oneshot(request).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.version()), (200, http::Version::HTTP_2));
 
     let stranger = Authority::new().unwrap().client();
     assert_eq!(over_http(&stranger, &running).await, None);
