@@ -8,7 +8,7 @@ use tests::sandbox::{PATIENCE, Running};
 use tokio::time::timeout;
 use tonic::Code;
 
-use super::{World, access, ask_http, grpc_request, https, over_grpc, over_http};
+use super::{World, access, ask_http, grpc_request, https, metric, over_grpc, over_http};
 
 const FILE: &str = "access.yaml";
 
@@ -87,7 +87,7 @@ async fn until(http: &reqwest::Client, running: &Running, status: u16) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_file_is_followed_and_a_broken_one_changes_nothing() {
-    let both = access(&[("scorer", "may: [predict]"), ("other", "may: [predict]")]);
+    let both = access(&[("scorer", "may: [predict]"), ("other", "may: [predict, metadata]")]);
     let mut world = World::new(&[("access-file", FILE)], &[(FILE, &both)]).unwrap();
     let pair = world.authority.server(VALID).unwrap();
     let running = world.start().await.unwrap();
@@ -97,10 +97,16 @@ async fn the_file_is_followed_and_a_broken_one_changes_nothing() {
     let mut swap = |text: &str| {
         world.secret.swap(&[("tls.crt", &pair.cert), ("tls.key", &pair.key), (FILE, text)]).unwrap();
     };
-    swap(&access(&[("other", "may: [predict]")]));
+    swap(&access(&[("other", "may: [predict, metadata]")]));
     until(&scorer, &running, 401).await;
     swap("clients: broken");
-    // The next good one is read after it.
+    let refused = timeout(PATIENCE, async {
+        while metric(&client.sending("other"), &running, "sluice_credentials_error{file=\"access\"}").await < 0.5 {
+            tokio::task::yield_now().await;
+        }
+    });
+    refused.await.expect("the broken file is read");
+    assert_eq!(ask_http(&other, &running).await.unwrap().0, 200);
     swap(&access(&[("scorer", "may: [predict]")]));
     until(&other, &running, 401).await;
     assert_eq!(ask_http(&scorer, &running).await.unwrap().0, 200);

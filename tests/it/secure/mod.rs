@@ -110,6 +110,14 @@ async fn over_grpc(client: &Client, running: &Running) -> Option<(Code, String)>
     ask_grpc(channel, client.token.as_deref()).await
 }
 
+/// What the server's metrics say of `series`.
+async fn metric(client: &Client, running: &Running, series: &str) -> f64 {
+    let http = client.http().unwrap();
+    let text = http.get(https(running.admin(), "/metrics")).send().await.unwrap().text().await.unwrap();
+    let line = text.lines().find(|line| line.starts_with(series)).unwrap_or_else(|| panic!("{series}: {text}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
 fn grpc_request(token: Option<&str>) -> tonic::Request<ModelInferRequest> {
     let input = InferInputTensor {
         name: "INPUT0".to_owned(),

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::Code;
 
-use super::{World, ask_grpc, ask_http, https, over_grpc, over_http};
+use super::{World, ask_grpc, ask_http, metric, over_grpc, over_http};
 
 /// Callers over both protocols, each on one connection and each on a new one for each request.
 struct Load {
@@ -87,13 +87,6 @@ async fn shown(client: &Client, running: &Running, pair: &Pair) {
         });
         waited.await.expect("the new certificate is shown");
     }
-}
-
-async fn metric(client: &Client, running: &Running, series: &str) -> f64 {
-    let http = client.http().unwrap();
-    let text = http.get(https(running.admin(), "/metrics")).send().await.unwrap().text().await.unwrap();
-    let line = text.lines().find(|line| line.starts_with(series)).unwrap_or_else(|| panic!("{series}: {text}"));
-    line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 const FAILURES: &str = "sluice_credentials_reloads_total{file=\"tls\",result=\"failure\"}";
