@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{Readiness, Settings, WatchTask};
+use config::{Port, Readiness, Settings, WatchTask};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -20,8 +20,10 @@ use crate::bringup::Bringup;
 use crate::catalog::{Catalog, ReadinessRule};
 use crate::device::{self, Device};
 use crate::feed;
-use crate::front::admin::{self, AdminOptions, Token};
+use crate::front::admin::{self, AdminOptions};
+use crate::front::guard::Token;
 use crate::front::listen::{Drained, ListenOptions, Listener, Protocol};
+use crate::front::secured::Secured;
 use crate::front::{self, AccessLog, Budget, Front, Limits};
 use crate::infer::Inference;
 use crate::keep;
@@ -32,6 +34,7 @@ use crate::shutdown::{self, Grace, Lifecycle};
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::tasks::{Ended, Tasks};
 use crate::telemetry::Metrics;
+use crate::telemetry::front::FrontCollector;
 use crate::telemetry::rollout::RolloutCollector;
 
 /// Why the server did not start.
@@ -64,6 +67,9 @@ pub enum StartError {
         /// As given.
         path: PathBuf,
     },
+    /// A certificate, its key or the access file cannot be used.
+    #[error("{0}")]
+    Credentials(String),
     /// This build cannot use the device.
     #[error("--device {0}: this build runs on the CPU only; use --device cpu or auto")]
     Device(String),
@@ -129,7 +135,8 @@ impl App {
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         // What can be wrong with the settings comes first, so that a refused start leaves nothing behind.
         let token = settings.admin_token_file.as_ref().map(read_token).transpose()?;
-        let ports = Ports::bind(&settings).await?;
+        let secured = Secured::load(&settings, token).map_err(StartError::Credentials)?;
+        let ports = Ports::bind(&settings, &secured).await?;
         let loading = Background::start()?;
         let device = start_device(&settings, loading.clone())?;
         let metrics = Arc::new(Metrics::new(&device));
@@ -148,6 +155,7 @@ impl App {
             shutdown: stop_rollout.clone(),
         });
         metrics.register(Box::new(RolloutCollector::new(rollout.status())));
+        metrics.register(Box::new(FrontCollector::new(secured.seen())));
         let catalog = Catalog::new(routes.clone(), lifecycle.clone(), readiness(&settings.readiness));
         let inference = Inference::new(routes, settings.requests_max, lifecycle.clone(), Arc::clone(&metrics));
 
@@ -168,12 +176,19 @@ impl App {
             catalog: catalog.clone(),
             budget: Budget::new(&limits),
             limits,
+            guard: secured.serving(),
             access: AccessLog::one_in(one_in(settings.access_log_sample)),
             draining: draining.clone(),
             closing: stop_serving.clone(),
         };
         let exposition = Arc::new(move || metrics.exposition());
-        let admin = AdminOptions { rollout: rollout.clone(), catalog: catalog.clone(), metrics: exposition, token };
+        let admin = AdminOptions {
+            rollout: rollout.clone(),
+            catalog: catalog.clone(),
+            metrics: exposition,
+            guard: secured.admin(),
+        };
+        background.spawn("credentials", secured.follow(settings.watch_interval, stop_admin.clone()));
         let addresses = ports.addresses();
         let mut serving = Tasks::default();
         ports.serve(front.shared(), admin, &mut serving, &mut background, &stop_serving, &stop_admin);
@@ -275,15 +290,17 @@ struct Ports {
 }
 
 impl Ports {
-    async fn bind(settings: &Settings) -> Result<Self, StartError> {
-        let bind = async |flag, address, protocol| {
+    async fn bind(settings: &Settings, secured: &Secured) -> Result<Self, StartError> {
+        let bind = async |flag, address, port, protocol| {
             let options = listen_options(settings, protocol);
-            Listener::bind(address, options).await.map_err(|source| StartError::Bind { flag, address, source })
+            let bound = Listener::bind(address, options).await;
+            let listener = bound.map_err(|source| StartError::Bind { flag, address, source })?;
+            Ok::<_, StartError>(listener.with_tls(secured.tls(port)))
         };
         Ok(Self {
-            http: bind("--http", settings.http, Protocol::Http).await?,
-            grpc: bind("--grpc", settings.grpc, Protocol::Grpc).await?,
-            admin: bind("--admin", settings.admin, Protocol::Http).await?,
+            http: bind("--http", settings.http, Port::Http, Protocol::Http).await?,
+            grpc: bind("--grpc", settings.grpc, Port::Grpc, Protocol::Grpc).await?,
+            admin: bind("--admin", settings.admin, Port::Admin, Protocol::Http).await?,
         })
     }
 
@@ -304,7 +321,7 @@ impl Ports {
         let (stop_http, stop_grpc, stop_admin) = (stop_serving.clone(), stop_serving.clone(), stop_admin.clone());
         serving.spawn("http", async move { ended("http", self.http.serve(http, stop_http).await) });
         serving.spawn("grpc", async move { ended("grpc", self.grpc.serve(grpc, stop_grpc).await) });
-        let admin = admin::router(admin);
+        let admin = admin::service(admin);
         background.spawn("admin", async move { ended("admin", self.admin.serve(admin, stop_admin).await) });
     }
 }

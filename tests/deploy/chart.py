@@ -38,6 +38,19 @@ EFFECTS = [
     ("podAnnotations: {team: fraud}", DEPLOYMENT, ("spec", "template", "metadata", "annotations", "team"), "fraud"),
     ("extraVolumes: [{name: tmp, emptyDir: {}}]", DEPLOYMENT, (*POD, "volumes", 3, "name"), "tmp"),
     ("extraVolumeMounts: [{name: tmp, mountPath: /tmp}]", DEPLOYMENT, (*CONTAINER, "volumeMounts", 3, "mountPath"), "/tmp"),
+    ("tls: {secretName: own}", DEPLOYMENT, (*POD, "volumes", 3, "secret", "secretName"), "own"),
+    ("tls: {secretName: own}", DEPLOYMENT, (*CONTAINER, "volumeMounts", 3, "mountPath"), "/etc/sluice/tls"),
+    ("tls: {secretName: own}", DEPLOYMENT, (*CONTAINER, "args", 9), "--tls-cert=/etc/sluice/tls/tls.crt"),
+    ("tls: {secretName: own}", DEPLOYMENT, (*CONTAINER, "readinessProbe", "httpGet", "scheme"), "HTTPS"),
+    ("access: {secretName: own}", DEPLOYMENT, (*POD, "volumes", 3, "secret", "secretName"), "own"),
+    ("access: {secretName: own}", DEPLOYMENT, (*POD, "volumes", 3, "secret", "items", 0, "key"), "access.yaml"),
+    ("access: {secretName: own}", DEPLOYMENT, (*CONTAINER, "args", 9), "--access-file=/etc/sluice/access/access.yaml"),
+    (
+        "access: {secretName: own}",
+        "PodMonitor",
+        ("spec", "podMetricsEndpoints", 0, "authorization", "credentials"),
+        {"name": "own", "key": "prometheus"},
+    ),
     ("autoscaling: {maxReplicas: 4}", AUTOSCALER, ("spec", "maxReplicas"), 4),
     ("autoscaling: {maxReplicas: 4}", AUTOSCALER, ("spec", "minReplicas"), 3),
     ("autoscaling: {enabled: false}", DEPLOYMENT, ("spec", "replicas"), 3),
@@ -54,12 +67,21 @@ EFFECTS = [
     ("nameOverride: fraud", DEPLOYMENT, ("metadata", "name"), "fraud-model-serving"),
 ]
 
+# The same of the witness, which is rendered by itself.
+WITNESS_EFFECTS = [
+    ("access: {secretName: own}", "Job", (*POD, "volumes", 1, "secret", "secretName"), "own"),
+    ("access: {secretName: own}", "Job", (*CONTAINER, "args", 5), "--token-file=/etc/sluice/token/token"),
+    ("access: {secretName: own}", "Job", (*CONTAINER, "volumeMounts", 1, "mountPath"), "/etc/sluice/token"),
+]
+
 # What is added to the file, what outranks it, and what is said.
 REFUSALS = [
     ("a misspelt key", "resource: {}", {}, "`resource` is no key of this chart"),
     ("a misspelt key below", "autoscaling: {maxReplica: 4}", {}, "`autoscaling.maxReplica` is no key"),
     ("a key of another chart", "ingress: {enabled: true}", {}, "`ingress` is no key of this chart"),
     ("fewer pods at most than at least", "autoscaling: {maxReplicas: 2}", {}, "under model.replicas"),
+    ("TLS without a certificate", "tls: {secretName: ''}", {}, "tls.secretName is missing"),
+    ("an access file that is nowhere", "access: {secretName: ''}", {}, "access.secretName is missing"),
     ("a name that no Service can have", "nameOverride: Fraud_Detection", {}, "cannot begin the name of a Service"),
     ("a file that does not say which it is", "global: {}", {}, "say which file this is"),
     ("a file that says it is another", "global: {environment: staging}", {}, "is not what values-staging.yaml says"),
@@ -92,9 +114,9 @@ def found(objects, kind, spot):
     return value
 
 
-def effect(tree, line, kind, spot, expected):
+def effect(tree, line, kind, spot, expected, part="server"):
     with changed(tree, line):
-        objects = documents(tree.helm(MODEL, ENVIRONMENT))
+        objects = documents(tree.helm(MODEL, ENVIRONMENT, part=part))
     said = found(objects, kind, spot)
     if said != expected:
         yield f"{kind} {spot} is {said}, and {expected} was asked for"
@@ -126,6 +148,8 @@ def main():
         tally.check("helm lint, strict", linted(tree))
         for line, kind, spot, expected in EFFECTS:
             tally.check(f"{line} -> {kind}", effect(tree, line, kind, spot, expected))
+        for line, kind, spot, expected in WITNESS_EFFECTS:
+            tally.check(f"{line} -> {kind}", effect(tree, line, kind, spot, expected, part="witness"))
         for name, line, extra, expected in REFUSALS:
             tally.refused(name, refusal(tree, line, extra), expected)
     return tally.finish()

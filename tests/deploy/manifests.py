@@ -11,7 +11,7 @@ import yaml
 
 import schemas
 from tally import Tally
-from tree import Tree, arguments, documents
+from tree import PRODUCTION, Tree, arguments, documents
 
 GRANULARITY = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 # What the server takes to write its last lines and exit.
@@ -157,6 +157,21 @@ def witness(objects):
         yield f"it does not mount {name}"
 
 
+def encrypted(tree, kubectl, model):
+    """What both tools render when each is asked for TLS and an access file in its own way; the tree stays changed."""
+    values, kustomization = tree.values(model, PRODUCTION), tree.overlay(model, PRODUCTION) / "kustomization.yaml"
+    keys = "tls: {secretName: model-serving-tls}\naccess: {secretName: model-serving-access}"
+    for path, line in ((values, keys), (kustomization, "components: [../../base/tls, ../../base/access]")):
+        path.write_text(f"{path.read_text(encoding='utf-8')}{line}\n", encoding="utf-8")
+    kustomized, helmed = documents(tree.kustomize(kubectl, model, PRODUCTION)), documents(tree.helm(model, PRODUCTION))
+    [container] = only(helmed, "Deployment")["spec"]["template"]["spec"]["containers"]
+    for flag in ("--tls-on=http,grpc", "--access-file=/etc/sluice/access/access.yaml"):
+        if flag not in container["args"]:
+            yield f"the server is not started with {flag}"
+    yield from differences(kustomized, helmed)
+    yield from (problem for it in helmed for problem in schemas.problems(it))
+
+
 def planted(tally, objects):
     """That the schemas refuse: a misspelt field, a wrong type and an unknown kind."""
     deployment = by_name(objects)[next(name for name in by_name(objects) if name.startswith("Deployment/"))]
@@ -252,6 +267,7 @@ def main():
             tally.check(f"{name}: the witness", [*witness(watching), *same_bytes(path, watching, "-expected")])
         planted(tally, helmed)
         planted_rules(tally, helmed, values)
+        tally.check(f"{model}: both tools render the same with TLS and an access file", encrypted(tree, given.kubectl, model))
     return tally.finish()
 
 

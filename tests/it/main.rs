@@ -4,6 +4,7 @@ mod bad_input;
 mod interop;
 mod mount;
 mod rollout;
+mod secure;
 mod serving;
 mod store;
 mod tidy;

@@ -10,6 +10,7 @@ mod lexemes;
 mod manifests;
 mod messages;
 mod modules;
+mod routes;
 mod tree;
 
 use std::sync::LazyLock;
@@ -41,6 +42,11 @@ fn crates_depend_one_way() {
 #[test]
 fn each_library_stays_within_its_border() {
     assert_holds(borders::within_borders);
+}
+
+#[test]
+fn every_path_is_in_the_table_of_routes() {
+    assert_holds(routes::only_in_the_table);
 }
 
 #[test]

@@ -11,6 +11,7 @@ const SCHEMA_VERSION: &str = "v1alpha1";
 
 /// Top-level keys that the chart reads and the server does not: the same file is Helm's values.
 pub(crate) const CHART_KEYS: &[&str] = &[
+    "access",
     "affinity",
     "autoscaling",
     "cache",
@@ -46,6 +47,7 @@ pub(crate) const CHART_KEYS: &[&str] = &[
     "settings",
     "startupProbe",
     "terminationGracePeriodSeconds",
+    "tls",
     "tolerations",
     "topologySpreadConstraints",
     "updateStrategy",

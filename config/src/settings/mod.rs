@@ -8,6 +8,7 @@ mod read;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -65,6 +66,10 @@ pub struct Settings {
     pub otlp_endpoint: Option<url::Url>,
     /// File with the token that rollout verbs demand; without it they are answered to loopback only.
     pub admin_token_file: Option<PathBuf>,
+    /// TLS, where it is spoken.
+    pub tls: Option<TlsSettings>,
+    /// File with the clients that may ask; without it the serving ports are open.
+    pub access_file: Option<PathBuf>,
     /// Which models must serve for the process to be ready.
     pub readiness: Readiness,
     /// Requests at work or waiting at once, over all models.
@@ -73,6 +78,41 @@ pub struct Settings {
     pub watch_interval: Duration,
     /// Ask the kernel for hints.
     pub watch_notify: bool,
+}
+
+/// The `--tls-…` settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The server's certificate, and those between it and its root.
+    pub cert: PathBuf,
+    /// The private key of the certificate.
+    pub key: PathBuf,
+    /// Whom client certificates must come from; without it none is asked for.
+    pub client_ca: Option<PathBuf>,
+    /// Whether a client may be without one.
+    pub client_auth: ClientAuth,
+    /// Which ports speak TLS; at least one.
+    pub ports: BTreeSet<Port>,
+}
+
+/// `--tls-client-auth`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// A client without a certificate is refused in the handshake.
+    Required,
+    /// A client without a certificate may go on.
+    Optional,
+}
+
+/// A port of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Port {
+    /// OIP V2 and V1 over HTTP.
+    Http,
+    /// OIP V2 over gRPC.
+    Grpc,
+    /// Metrics, status, verbs.
+    Admin,
 }
 
 /// `--device`.

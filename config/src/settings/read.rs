@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::table::setting_named;
-use super::{Device, Given, LogFormat, Readiness, Settings};
+use super::{Device, Given, LogFormat, Readiness, Settings, tls};
 use crate::decode::scalars::{duration, spelled};
 use crate::problem::{Problem, quoted};
 use crate::values::{ModelName, Refused};
@@ -30,7 +30,7 @@ impl Reader {
     }
 
     /// The setting, `Some(None)` where it is absent and has no default, `None` where it is wrong.
-    fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Option<T>> {
+    pub(super) fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Option<T>> {
         let mut value = None;
         let mut right = true;
         let mut given = false;
@@ -52,16 +52,16 @@ impl Reader {
         right.then_some(value)
     }
 
-    fn get<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    pub(super) fn get<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         self.optional(name, parse).flatten()
     }
 
-    fn place(&self, name: &str) -> Option<Problem> {
+    pub(super) fn place(&self, name: &str) -> Option<Problem> {
         self.layers.iter().rev().find_map(|layer| layer.get(name)).map(|given| given.place.clone())
     }
 
     /// Something that only shows in several settings together; told where the first of `names` that was given stands.
-    fn wrong(&mut self, names: &[&str], message: String) {
+    pub(super) fn wrong(&mut self, names: &[&str], message: String) {
         let place = names.iter().find_map(|name| self.place(name));
         let place = place.unwrap_or_else(|| super::outside(&format!("--{}", names.concat())));
         self.problems.push(Problem { message, ..place });
@@ -90,6 +90,8 @@ pub(super) fn settings(reader: &mut Reader) -> Option<Settings> {
     let access_log_sample = reader.get("access-log-sample", share);
     let otlp_endpoint = reader.optional("otlp-endpoint", endpoint);
     let admin_token_file = reader.optional("admin-token-file", path);
+    let access_file = reader.optional("access-file", path);
+    let tls = tls::tls(reader, matches!(access_file, Some(Some(_))));
     let readiness = reader.get("readiness", readiness);
     let requests_max = reader.get("requests-max", |text| count(text, 1, 1_000_000));
     let watch_interval =
@@ -117,6 +119,8 @@ pub(super) fn settings(reader: &mut Reader) -> Option<Settings> {
         access_log_sample: access_log_sample?,
         otlp_endpoint: otlp_endpoint?,
         admin_token_file: admin_token_file?,
+        tls: tls?,
+        access_file: access_file?,
         readiness: readiness?,
         requests_max: requests_max?,
         watch_interval: watch_interval?,
@@ -179,7 +183,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "is not an address with a port; write such as 127.0.0.1:8000 or [::]:8000".to_owned())
 }
 
-fn path(text: &str) -> Result<PathBuf, String> {
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("is not a path".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
@@ -233,7 +237,7 @@ fn readiness(text: &str) -> Result<Readiness, String> {
     }
 }
 
-fn words(text: &str) -> Result<Vec<&str>, String> {
+pub(super) fn words(text: &str) -> Result<Vec<&str>, String> {
     let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
     if words.len() > LIST_MAX { Err(format!("names more than {LIST_MAX}")) } else { Ok(words) }
 }

@@ -128,6 +128,32 @@ pub const SETTINGS: &[Setting] = &[
         "File with the bearer token that rollout verbs demand. Absent: they are answered to loopback only.",
     ),
     setting(
+        "tls-cert",
+        "",
+        "path",
+        "PEM file with the server's certificate, and those between it and its root. The ports speak TLS then, and the file is read again every `watch-interval`.",
+    ),
+    setting("tls-key", "", "path", "PEM file with the private key of `tls-cert`; may be the same file."),
+    setting(
+        "tls-client-ca",
+        "",
+        "path",
+        "PEM file with the authorities that client certificates must come from. Absent: no client is asked for one.",
+    ),
+    setting(
+        "tls-client-auth",
+        "required",
+        "`required` or `optional`",
+        "Whether a client without a certificate is refused in the handshake, or may go on and show a token.",
+    ),
+    setting("tls-on", "http,grpc,admin", "`http`, `grpc` and `admin`, with commas", "Which ports speak TLS."),
+    setting(
+        "access-file",
+        "",
+        "path",
+        "YAML file with the clients that may ask, for what and how much (`docs/security.md`); read again every `watch-interval`. Absent: predictions and metadata are answered to everybody.",
+    ),
+    setting(
         "readiness",
         "all",
         "`all`, `any` or model names, with commas",

@@ -72,6 +72,20 @@ fn variables_of_kubernetes_and_of_others_pass() {
     assert_eq!(good(&[VALUES], &env, None), good(&[VALUES], &[], None));
 }
 
+const TLS: [(&str, &str); 2] = [("tls-cert", "a.crt"), ("tls-key", "a.key")];
+const OPTIONAL: &[(&str, &str)] = &[("SLUICE_TLS_CLIENT_AUTH", "optional")];
+
+#[test]
+fn tls_is_off_or_whole() {
+    assert_eq!(good(&[VALUES], &[], None).tls, None);
+    let tls = good(&[VALUES, TLS[0], TLS[1]], &[], None).tls.unwrap();
+    assert_eq!((tls.client_ca, tls.client_auth), (None, ClientAuth::Required));
+    assert_eq!(tls.ports, [Port::Http, Port::Grpc, Port::Admin].into());
+    let more = [("tls-client-ca", "ca.crt"), ("tls-on", "grpc"), ("access-file", "access.yaml")];
+    let tls = good(&[&[VALUES], &TLS[..], &more].concat(), OPTIONAL, None).tls.unwrap();
+    assert_eq!((tls.client_auth, tls.ports), (ClientAuth::Optional, [Port::Grpc].into()));
+}
+
 #[test]
 fn every_bad_setting_is_told_with_its_source() {
     type Case =
@@ -101,6 +115,13 @@ fn every_bad_setting_is_told_with_its_source() {
             &[("SLUICE_DEVICE", "cuda:x"), ("SLUICE_HTTP_PORT", "9000"), ("SLUICE_LOG_FORMAT", "xml")],
             "",
         ),
+        ("a certificate without a key", &[VALUES, ("tls-cert", "a.crt"), ("tls-on", "https")], &[], ""),
+        ("a key without a certificate", &[VALUES, ("tls-key", "a.key")], &[], ""),
+        ("clients without a server", &[VALUES, ("tls-client-ca", "ca.crt")], &[], ""),
+        ("optional without an access file", &[VALUES, TLS[0], TLS[1], ("tls-client-ca", "ca.crt")], OPTIONAL, ""),
+        ("optional without an authority", &[VALUES], OPTIONAL, ""),
+        ("required without an authority", &[VALUES, TLS[0], TLS[1], ("tls-client-auth", "required")], &[], ""),
+        ("another word for it", &[VALUES, TLS[0], TLS[1], ("tls-client-auth", "yes"), ("tls-on", "")], &[], ""),
     ];
     let mut told = String::new();
     for (name, flags, env, file) in cases {

@@ -10,6 +10,7 @@ mod serving;
 use std::collections::BTreeMap;
 
 pub use analysis::{AnalysisTemplate, Metric, MetricKind, ThresholdRange};
+pub(crate) use names::label;
 pub use names::{Digest, ModelName, Refused, StorageUri, Version, Weight};
 pub use rollout::{AnalysisRef, CanaryStrategy, OnFailure, SessionAffinity, Step};
 pub use serving::{Gate, GateMetric, MemoryPolicy, Serving};

@@ -27,7 +27,7 @@ pub struct Weight(u16);
 #[error("{0}")]
 pub struct Refused(pub String);
 
-fn label(text: &str, max: usize, allowed: impl Fn(char) -> bool, what: &str) -> Result<String, Refused> {
+pub(crate) fn label(text: &str, max: usize, allowed: impl Fn(char) -> bool, what: &str) -> Result<String, Refused> {
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() && allowed(c));
     let ok = text.len() <= max
         && edge(text.chars().next())

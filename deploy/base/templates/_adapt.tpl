@@ -9,6 +9,9 @@ wanted at all.
 {{- if or (eq $kind "Deployment") (eq $kind "Job") -}}
 {{- include "sluice.pod" (dict "values" $values "template" .object.spec.template) -}}
 {{- end -}}
+{{- if and (eq $kind "Job") $values.access -}}
+{{- include "sluice.witnessToken" (dict "secretName" (include "sluice.accessSecret" $values) "pod" .object.spec.template.spec) -}}
+{{- end -}}
 {{- if eq $kind "Deployment" -}}
 {{- include "sluice.deployment" (dict "values" $values "spec" .object.spec "autoscaled" $autoscaled) -}}
 {{- else if eq $kind "HorizontalPodAutoscaler" -}}
@@ -29,6 +32,10 @@ wanted at all.
 {{- if not (dig "enabled" true ($values.networkPolicy | default dict)) -}}drop{{- end -}}
 {{- else if eq $kind "PodMonitor" -}}
 {{- if not (dig "enabled" true ($values.monitoring | default dict)) -}}drop{{- end -}}
+{{- if $values.access -}}
+{{- $credentials := dict "name" (include "sluice.accessSecret" $values) "key" "prometheus" -}}
+{{- $_ := set (first .object.spec.podMetricsEndpoints) "authorization" (dict "credentials" $credentials) -}}
+{{- end -}}
 {{- with dig "labels" dict ($values.monitoring | default dict) -}}
 {{- $_ := mergeOverwrite $.object.metadata.labels . -}}
 {{- end -}}
@@ -67,8 +74,36 @@ wanted at all.
 {{- range $key := list "resources" "env" "envFrom" -}}
 {{- with get $values $key -}}{{- $_ := set $container $key . -}}{{- end -}}
 {{- end -}}
+{{- with $values.tls -}}
+{{- $secret := dict "secretName" (required "tls.secretName is missing: name the Secret with tls.crt and tls.key" .secretName) -}}
+{{- $_ := set $pod "volumes" (append $pod.volumes (dict "name" "tls" "secret" $secret)) -}}
+{{- $_ := set $container "volumeMounts" (append $container.volumeMounts (dict "name" "tls" "mountPath" "/etc/sluice/tls" "readOnly" true)) -}}
+{{- $flags := list "--tls-cert=/etc/sluice/tls/tls.crt" "--tls-key=/etc/sluice/tls/tls.key" "--tls-on=http,grpc" -}}
+{{- $_ := set $container "args" (concat $container.args $flags) -}}
+{{- $_ := set $container.readinessProbe.httpGet "scheme" "HTTPS" -}}
+{{- end -}}
+{{- if $values.access -}}
+{{- $items := list (dict "key" "access.yaml" "path" "access.yaml") -}}
+{{- $secret := dict "secretName" (include "sluice.accessSecret" $values) "items" $items -}}
+{{- $_ := set $pod "volumes" (append $pod.volumes (dict "name" "access" "secret" $secret)) -}}
+{{- $_ := set $container "volumeMounts" (append $container.volumeMounts (dict "name" "access" "mountPath" "/etc/sluice/access" "readOnly" true)) -}}
+{{- $_ := set $container "args" (append $container.args "--access-file=/etc/sluice/access/access.yaml") -}}
+{{- end -}}
 {{- $_ := set $pod "volumes" (concat $pod.volumes ($values.extraVolumes | default list)) -}}
 {{- $_ := set $container "volumeMounts" (concat $container.volumeMounts ($values.extraVolumeMounts | default list)) -}}
+{{- end -}}
+
+{{- define "sluice.accessSecret" -}}
+{{- required "access.secretName is missing: name the Secret with access.yaml, and the tokens prometheus and witness" .access.secretName -}}
+{{- end -}}
+
+{{/* With an access file the witness must say who it is. */}}
+{{- define "sluice.witnessToken" -}}
+{{- $container := first .pod.containers -}}
+{{- $secret := dict "secretName" .secretName "items" (list (dict "key" "witness" "path" "token")) -}}
+{{- $_ := set .pod "volumes" (append .pod.volumes (dict "name" "token" "secret" $secret)) -}}
+{{- $_ := set $container "volumeMounts" (append $container.volumeMounts (dict "name" "token" "mountPath" "/etc/sluice/token" "readOnly" true)) -}}
+{{- $_ := set $container "args" (append $container.args "--token-file=/etc/sluice/token/token") -}}
 {{- end -}}
 
 {{/* `model.replicas` is the least number; it is never 0, which would take the metrics away that could raise it. */}}

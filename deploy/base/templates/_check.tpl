@@ -28,6 +28,7 @@ A parameter, a second file or `--set` would say something to Helm that the mount
 {{- $server := list "schemaVersion" "model" "stable" "strategy" "analysisTemplates" "serving" "gate" "retry" -}}
 {{- $whole := list "affinity" "env" "envFrom" "extraVolumeMounts" "extraVolumes" "imagePullSecrets" "nameOverride" "nodeSelector" "podAnnotations" "podLabels" "priorityClassName" "resources" "runtimeClassName" "terminationGracePeriodSeconds" "tolerations" "topologySpreadConstraints" -}}
 {{- $parts := dict
+  "access" (list "secretName")
   "autoscaling" (list "enabled" "maxReplicas")
   "global" (list "environment" "part")
   "image" (list "digest" "pullPolicy" "repository" "tag")
@@ -36,6 +37,7 @@ A parameter, a second file or `--set` would say something to Helm that the mount
   "podDisruptionBudget" (list "maxUnavailable")
   "service" (list "annotations" "type")
   "serviceAccount" (list "annotations")
+  "tls" (list "secretName")
 -}}
 {{- range $key := keys (omit .Values "sluice") | sortAlpha -}}
 {{- if not (has $key (concat $server $whole (keys $parts))) -}}

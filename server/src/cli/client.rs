@@ -9,11 +9,15 @@ use serde::de::DeserializeOwned;
 
 use super::exit::{Exit, Failure};
 use super::output::Clean;
+use super::tls::TlsArgs;
 
 /// Says where the admin port is.
 pub(crate) const ADMIN_URL_ENV: &str = "SLUICE_ADMIN_URL";
 /// Says where the serving port is.
 pub(crate) const URL_ENV: &str = "SLUICE_URL";
+
+/// Names the file with the serving port's bearer token.
+pub(crate) const TOKEN_FILE_ENV: &str = "SLUICE_TOKEN_FILE";
 
 /// What failures call the admin port.
 const ADMIN_PORT: &str = "admin port";
@@ -36,6 +40,9 @@ pub(crate) struct AdminArgs {
     /// File with the admin port's bearer token; without one only a local server lets you in
     #[arg(long, value_name = "FILE", env = "SLUICE_ADMIN_TOKEN_FILE", hide_env_values = true)]
     pub(crate) token_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 }
 
 /// A server to ask.
@@ -80,11 +87,12 @@ impl AdminArgs {
     /// A client of the admin port.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let token = self.token_file.as_deref().map(read_token).transpose()?;
-        Client::new(&self.admin, ADMIN_PORT, token)
+        Client::over(&self.admin, ADMIN_PORT, token, &self.tls)
     }
 }
 
-fn read_token(path: &std::path::Path) -> Result<header::HeaderValue, Failure> {
+/// The header with the token in a file.
+pub(crate) fn read_token(path: &std::path::Path) -> Result<header::HeaderValue, Failure> {
     let size = std::fs::metadata(path).map_err(|error| Failure::reading(path, &error))?.len();
     if size > TOKEN_MAX {
         return Err(Failure::input(format_args!("{} is no token: it has {size} bytes", path.display())));
@@ -102,8 +110,18 @@ fn read_token(path: &std::path::Path) -> Result<header::HeaderValue, Failure> {
 // === impl Client ===
 
 impl Client {
-    /// A client of the server at `base`; `what` names it in failures.
+    /// A client of the server at `base`, with the system's authorities; `what` names it in failures.
     pub(crate) fn new(base: &Url, what: &'static str, token: Option<header::HeaderValue>) -> Result<Self, Failure> {
+        Self::over(base, what, token, &TlsArgs::default())
+    }
+
+    /// The same over TLS as `tls` says, where the URL asks for it.
+    pub(crate) fn over(
+        base: &Url,
+        what: &'static str,
+        token: Option<header::HeaderValue>,
+        tls: &TlsArgs,
+    ) -> Result<Self, Failure> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
@@ -113,6 +131,7 @@ impl Client {
         if is_loopback(base) {
             builder = builder.no_proxy();
         }
+        let builder = tls.apply(builder, base.scheme() == "https")?;
         let http =
             builder.build().map_err(|error| Failure::failed(format_args!("no HTTP client: {}", chain(&error))))?;
         Ok(Self { http, base: base.clone(), token, what })
@@ -209,7 +228,8 @@ impl Client {
         let failure = Failure::failed(format_args!("cannot reach the {} at {}: {why}", self.what, self.base));
         if error.is_connect() {
             let flag = if self.what == ADMIN_PORT { "--admin" } else { "--url" };
-            return failure.hint(format_args!("is `sluice serve` running? {flag} URL says where"));
+            let trust = if self.base.scheme() == "https" { ", and --tls-ca FILE whom to trust" } else { "" };
+            return failure.hint(format_args!("is `sluice serve` running? {flag} URL says where{trust}"));
         }
         failure
     }
@@ -225,7 +245,8 @@ impl Client {
         let failure = Failure { exit, message, hint: None };
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                failure.hint("give the admin port's token: --token-file FILE or SLUICE_ADMIN_TOKEN_FILE")
+                let port = if self.what == ADMIN_PORT { "SLUICE_ADMIN_TOKEN_FILE" } else { TOKEN_FILE_ENV };
+                failure.hint(format_args!("say who you are: --token-file FILE or {port}, or --tls-cert with --tls-key"))
             }
             StatusCode::TOO_MANY_REQUESTS => match headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()) {
                 Some(seconds) => failure.hint(format_args!("try again in {} s", Clean(seconds))),

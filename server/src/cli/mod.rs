@@ -15,6 +15,7 @@ mod push;
 mod quickstart;
 mod serve;
 mod status;
+mod tls;
 mod validate;
 mod verb;
 mod wait;

@@ -8,13 +8,22 @@ use config::{LogFormat, Problems, Settings, SettingsLayer};
 use super::exit::{Exit, Failure};
 use super::files;
 use super::output::Console;
+use super::{client, tls};
 use crate::app::{self, Lost, RunError, StartError};
 use crate::telemetry::logs::{self, LogGuard, LogOptions};
 
 /// Bytes of a settings file.
 const SETTINGS_MAX: u64 = 1 << 20;
 /// Variables of `SLUICE_*` that other commands read, or this one before there are settings.
-const NOT_SETTINGS: [&str; 3] = ["SLUICE_SETTINGS", super::client::ADMIN_URL_ENV, super::client::URL_ENV];
+const NOT_SETTINGS: [&str; 7] = [
+    "SLUICE_SETTINGS",
+    client::ADMIN_URL_ENV,
+    client::URL_ENV,
+    client::TOKEN_FILE_ENV,
+    tls::CA_ENV,
+    tls::CERT_ENV,
+    tls::KEY_ENV,
+];
 
 const HELP: &str = "\
 Examples:
@@ -178,7 +187,10 @@ pub(crate) fn failed(error: &RunError) -> Failure {
 /// Why the server did not start, and whose fault that is.
 pub(crate) fn not_started(error: &StartError) -> Failure {
     let exit = match error {
-        StartError::AdminToken { .. } | StartError::AdminTokenEmpty { .. } | StartError::Device(_) => Exit::BadInput,
+        StartError::AdminToken { .. }
+        | StartError::AdminTokenEmpty { .. }
+        | StartError::Credentials(_)
+        | StartError::Device(_) => Exit::BadInput,
         StartError::Bind { .. } | StartError::Store(_) | StartError::System(_) => Exit::Failed,
     };
     Failure { exit, message: error.to_string(), hint: None }

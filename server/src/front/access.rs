@@ -42,6 +42,8 @@ pub struct Access<'a> {
     pub response_bytes: usize,
     /// Who asked.
     pub peer: Option<SocketAddr>,
+    /// The client of the access file that it is; empty where nobody asked.
+    pub client: &'a str,
 }
 
 impl AccessLog {
@@ -85,6 +87,7 @@ pub fn write(access: &Access<'_>) {
         request_bytes = access.request_bytes,
         response_bytes = access.response_bytes,
         peer = access.peer.map(tracing::field::display),
+        client = (!access.client.is_empty()).then_some(access.client),
         "request"
     );
 }

@@ -1,7 +1,7 @@
 //! The front ends: Open Inference Protocol V2 over HTTP and gRPC, V1 over HTTP, and the admin port.
 //!
-//! Owns wire formats, connection handling, limits on what callers send, and the access log. It must not know how a
-//! request is routed, batched or run: it turns bytes into an [`InferRequest`](crate::infer::InferRequest), asks
+//! Owns wire formats, connection handling, TLS, who may ask for what, limits on what callers send, and the access log. It
+//! must not know how a request is routed, batched or run: it turns bytes into an [`InferRequest`](crate::infer::InferRequest), asks
 //! [`Inference`], and turns the reply or the [`InferError`](crate::infer::InferError) back into bytes. What it says of
 //! models comes from the [`Catalog`].
 
@@ -9,11 +9,16 @@ pub mod access;
 pub mod admin;
 pub mod budget;
 pub mod convert;
+pub mod credentials;
 pub mod grpc;
+pub mod guard;
 pub mod http;
 pub mod listen;
 pub mod proto;
+pub mod routes;
+pub mod secured;
 pub mod status;
+pub mod tls;
 
 mod request_id;
 #[cfg(test)]
@@ -33,6 +38,7 @@ use crate::route::Variant;
 pub use crate::infer::pick::VARIANT_HEADER;
 pub use access::AccessLog;
 pub use budget::Budget;
+pub use guard::Guard;
 
 /// Response header and metadata key: the version that answered.
 pub const VERSION_HEADER: &str = "x-sluice-version";
@@ -103,6 +109,8 @@ pub struct Front {
     pub limits: Limits,
     /// How much all of them together may have sent.
     pub budget: Budget,
+    /// Who may ask on the serving ports.
+    pub guard: Guard,
     /// Which requests are logged.
     pub access: AccessLog,
     /// Cancelled when the process starts to go away: health says so from then on, while everything is still served.

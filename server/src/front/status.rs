@@ -1,6 +1,6 @@
-//! One table from [`InferError`] to the codes of both protocols.
+//! One table from [`InferError`], and one from [`Refused`], to the codes of both protocols.
 //!
-//! The `match` has no wildcard: a new way to fail does not compile until it has a code in each protocol.
+//! The `match`es have no wildcard: a new way to fail does not compile until it has a code in each protocol.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use ::http::StatusCode;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
+use super::guard::Refused;
 use super::told;
 use crate::infer::InferError;
 
@@ -47,6 +48,23 @@ pub fn codes(error: &InferError) -> Codes {
     Codes { http, grpc, retry_after }
 }
 
+/// The codes of a caller that is not let in: who it is is not known, it may not, or not so much.
+#[must_use]
+pub const fn refusal_codes(refused: Refused) -> Codes {
+    let (http, grpc, retry_after) = match refused {
+        Refused::Unknown | Refused::TokenUnknown | Refused::TokenMissing => {
+            (StatusCode::UNAUTHORIZED, Code::Unauthenticated, None)
+        }
+        Refused::Forbidden(_) | Refused::TokenWrong | Refused::NotLocal | Refused::HostName => {
+            (StatusCode::FORBIDDEN, Code::PermissionDenied, None)
+        }
+        Refused::AtOnce { retry_after } | Refused::TooOften { retry_after } => {
+            (StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted, Some(retry_after))
+        }
+    };
+    Codes { http, grpc, retry_after }
+}
+
 /// `Retry-After` in whole seconds, at least one: the header has no finer unit.
 #[must_use]
 pub fn retry_after_seconds(wait: Duration) -> u64 {
@@ -56,11 +74,22 @@ pub fn retry_after_seconds(wait: Duration) -> u64 {
 /// `error` as a gRPC status.
 #[must_use]
 pub fn grpc_status(error: &InferError) -> Status {
-    let Codes { grpc, retry_after, .. } = codes(error);
+    status(codes(error), error)
+}
+
+/// A refused caller's gRPC status.
+#[must_use]
+pub fn refusal_status(refused: Refused) -> Status {
+    status(refusal_codes(refused), &refused)
+}
+
+fn status(codes: Codes, error: &impl std::fmt::Display) -> Status {
+    let Codes { grpc, retry_after, .. } = codes;
     let mut metadata = MetadataMap::new();
     if let Some(wait) = retry_after {
         metadata.insert("retry-after", retry_after_seconds(wait).into());
-        let pushback_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        // Rounded up, so that who waits as long as it is told is not told again.
+        let pushback_ms = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
         metadata.insert(PUSHBACK, pushback_ms.into());
     }
     Status::with_metadata(grpc, told(error), metadata)

@@ -13,7 +13,7 @@ use models::{Datatype, Dim, NamedTensor, Signature, Tensor, TensorSpec};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{AccessLog, Budget, Front, Limits, VARIANT_HEADER};
+use super::{AccessLog, Budget, Front, Guard, Limits, VARIANT_HEADER};
 use crate::catalog::{Catalog, DurationStat, ModelView, Statistics, VersionView};
 use crate::infer::{InferError, InferReply, InferRequest, Inference};
 use crate::rollout::{RolloutHandle, Status, VerbError};
@@ -21,6 +21,11 @@ use crate::route::Variant;
 
 /// The front of that world, with these limits.
 pub(crate) fn front_with(limits: Limits) -> Arc<Front> {
+    guarded(limits, Guard::open())
+}
+
+/// The front of that world, with these limits, for whom `guard` lets in.
+pub(crate) fn guarded(limits: Limits, guard: Guard) -> Arc<Front> {
     let catalog = catalog();
     let lookup = catalog.clone();
     let inference = Inference::scripted(move |request, headers| {
@@ -32,6 +37,7 @@ pub(crate) fn front_with(limits: Limits) -> Arc<Front> {
         catalog,
         budget: Budget::new(&limits),
         limits,
+        guard,
         access: AccessLog::one_in(1),
         draining: CancellationToken::new(),
         closing: CancellationToken::new(),

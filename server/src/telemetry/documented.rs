@@ -7,10 +7,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Metrics;
+use super::front::FrontCollector;
 use super::reload::ReloadResult;
 use super::rollout::RolloutCollector;
 use crate::background::Background;
 use crate::device::Device;
+use crate::front::guard::testing::{ALL, clients};
+use crate::front::secured::Seen;
+use crate::front::tls::testing::material;
 use crate::identity::Identity;
 use crate::rollout::analysis::{Conclusion, Tally};
 use crate::rollout::status::{MetricStatus, ModelStatus};
@@ -30,6 +34,15 @@ fn exposition() -> String {
     let status = Status { models: vec![model()], ..Status::default() };
     let (_sender, status) = watch::channel(Arc::new(status));
     metrics.register(Box::new(RolloutCollector::new(status)));
+    let ((_tls, material), (_access, clients)) =
+        (watch::channel(Arc::new(material())), watch::channel(Arc::new(clients(ALL, None))));
+    metrics.register(Box::new(FrontCollector::new(Seen {
+        material: Some(material),
+        clients: Some(clients),
+        files: vec![("tls", Arc::default()), ("access", Arc::default())],
+        handshakes: Arc::default(),
+        common: Arc::default(),
+    })));
     metrics.exposition()
 }
 

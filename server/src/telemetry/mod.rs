@@ -6,6 +6,7 @@
 pub mod collect;
 #[cfg(test)]
 mod documented;
+pub mod front;
 mod histogram;
 pub mod logs;
 pub mod reload;

@@ -16,6 +16,7 @@ use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::files;
 use super::output::{BUSY, Clean, Console, STRONG};
+use super::tls::TlsArgs;
 
 /// Bytes of a request file; what a server takes by default.
 const REQUEST_MAX: u64 = 64 << 20;
@@ -53,6 +54,13 @@ pub(crate) struct Args {
     /// The server's HTTP port
     #[arg(long, value_name = "URL", env = client::URL_ENV, hide_env_values = true, default_value = "http://127.0.0.1:8000", value_parser = client::base_url)]
     url: Url,
+
+    /// File with a bearer token that may ask for predictions, and without --json for metadata
+    #[arg(long, value_name = "FILE", env = client::TOKEN_FILE_ENV, hide_env_values = true)]
+    token_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// What a model says of its inputs.
@@ -88,7 +96,8 @@ struct Output {
 }
 
 pub(crate) async fn run(args: &Args, console: &mut Console) -> Result<(), Failure> {
-    let client = Client::new(&args.url, "HTTP port", None)?;
+    let token = args.token_file.as_deref().map(client::read_token).transpose()?;
+    let client = Client::over(&args.url, "HTTP port", token, &args.tls)?;
     let mut path = vec!["v2", "models", args.model.as_str()];
     if let Some(version) = &args.version {
         path.extend(["versions", version]);

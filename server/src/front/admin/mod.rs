@@ -1,28 +1,32 @@
 //! The admin port: metrics, status as JSON and as a page, and the rollout verbs.
 //!
-//! Owns who may ask for a verb. It must not serve inference, and nothing of it is ever on a serving port.
+//! It must not serve inference, and nothing of it is ever on a serving port.
 
-mod auth;
+mod form;
 mod verbs;
 
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use tower::Service;
 
-use super::http::error_response;
+use super::guard::{Caller, Guard, Refused};
+use super::http::{HttpError, error_response};
+use super::listen::{Peer, PerPeer};
+use super::routes::{self, AdminEndpoint};
 use super::shown;
 use crate::catalog::Catalog;
 use crate::rollout::RolloutHandle;
-
-pub use auth::Token;
 
 /// What the admin port needs.
 pub struct AdminOptions {
@@ -32,8 +36,8 @@ pub struct AdminOptions {
     pub catalog: Catalog,
     /// The metrics in the OpenMetrics text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Who may ask for verbs; `None` lets only this machine.
-    pub token: Option<Token>,
+    /// Who may ask for what.
+    pub guard: Guard,
 }
 
 #[derive(Clone)]
@@ -42,20 +46,75 @@ struct Admin(Arc<AdminOptions>);
 /// The page, in one piece: it must work where nothing else can be reached.
 const PAGE: &str = include_str!("page.html");
 
+/// Every endpoint of the admin port, for [`Listener::serve`](super::listen::Listener::serve).
+#[derive(Clone)]
+pub struct AdminService {
+    guard: Guard,
+    caller: Caller,
+    router: Router,
+}
+
 /// Every endpoint of the admin port.
-pub fn router(options: AdminOptions) -> Router {
-    Router::new()
-        .route("/", get(page))
-        .route("/metrics", get(metrics))
-        .route("/status", get(status))
-        .route("/healthz", get(healthz))
-        .route("/v1/models/{model}/{verb}", post(verbs::verb))
+#[must_use]
+pub fn service(options: AdminOptions) -> AdminService {
+    let guard = options.guard.clone();
+    AdminService { caller: guard.caller(None), guard, router: router(options) }
+}
+
+impl PerPeer for AdminService {
+    type Service = Self;
+
+    fn for_peer(&self, peer: Peer) -> Self {
+        Self { caller: self.guard.caller(Some(peer)), ..self.clone() }
+    }
+}
+
+impl<B> Service<Request<B>> for AdminService
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = <Router as Service<Request<B>>>::Future;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        request.extensions_mut().insert(self.caller.clone());
+        self.router.call(request)
+    }
+}
+
+fn router(options: AdminOptions) -> Router {
+    routes::router(routes::ADMIN, handler, Some(Arc::new(refuse)))
         .fallback(async |uri: Uri| error_response(StatusCode::NOT_FOUND, &nothing_at(&uri)))
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {
             let (path, method) = (shown(uri.path()), shown(method.as_str()));
             error_response(StatusCode::METHOD_NOT_ALLOWED, &format!("'{path}' does not take {method}"))
         })
         .with_state(Admin(Arc::new(options)))
+}
+
+fn handler(endpoint: AdminEndpoint, method: MethodFilter) -> MethodRouter<Admin> {
+    match endpoint {
+        AdminEndpoint::Page => on(method, page),
+        AdminEndpoint::Metrics => on(method, metrics),
+        AdminEndpoint::Status => on(method, status),
+        AdminEndpoint::Healthz => on(method, healthz),
+        AdminEndpoint::Verb => on(method, verbs::verb),
+    }
+}
+
+fn refuse(caller: &Caller, _: &HeaderMap, refused: Refused) -> Response {
+    tracing::warn!(
+        peer = caller.address().map(tracing::field::display),
+        ?refused,
+        "a caller of the admin port was refused"
+    );
+    HttpError::from(refused).into_response()
 }
 
 fn nothing_at(uri: &Uri) -> String {

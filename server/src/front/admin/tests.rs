@@ -5,28 +5,28 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::{AdminOptions, Token, router};
+use super::{AdminOptions, service};
+use crate::front::guard::{Guard, Token};
+use crate::front::listen::{Peer, PerPeer as _};
 use crate::front::testing;
 use crate::rollout::analysis::{Conclusion, Finding, Tally};
 use crate::rollout::status::{CanaryStatus, HistoryEvent, MetricStatus, ModelStatus, RejectedStatus, VersionStatus};
 use crate::rollout::{Phase, Status};
 
 async fn ask(token: Option<&str>, peer: &str, request: Request<Body>) -> (u16, HeaderMap, String) {
-    let mut request = request;
-    request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 9)));
+    let peer = Peer { address: SocketAddr::new(peer.parse().unwrap(), 9), names: None };
     let options = AdminOptions {
         rollout: testing::rollout(),
         catalog: testing::catalog(),
         metrics: Arc::new(|| "# EOF\n".to_owned()),
-        token: token.and_then(Token::new),
+        guard: Guard::local(token.and_then(Token::new)),
     };
-    let (parts, body) = router(options).oneshot(request).await.unwrap().into_parts();
+    let (parts, body) = service(options).for_peer(peer).oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     (parts.status.as_u16(), parts.headers, String::from_utf8(body.to_vec()).unwrap())
 }

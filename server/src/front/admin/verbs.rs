@@ -1,18 +1,15 @@
 //! `POST /v1/models/{model}/{promote|abort|pause|retry}`.
 
-use std::net::SocketAddr;
-
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use http::header::WWW_AUTHENTICATE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
 
-use super::auth::{self, Denied};
-use super::{Admin, error_response};
+use super::{Admin, error_response, form};
+use crate::front::guard::Caller;
 use crate::front::shown;
 use crate::rollout::{Verb, VerbError};
 
@@ -30,33 +27,26 @@ struct VerbBody {
 pub(super) async fn verb(
     State(admin): State<Admin>,
     Path((model, verb)): Path<(String, String)>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
-    if let Err(denied) = auth::check(admin.0.token.as_ref(), &headers, peer) {
-        tracing::warn!(%model, %verb, ?denied, "a rollout verb was refused");
-        return refusal(denied);
+    if let Err(misformed) = form::check(&headers) {
+        tracing::warn!(%model, %verb, ?misformed, "a rollout verb was refused");
+        return error_response(misformed.status(), &misformed.to_string());
     }
     let asked = match read(&verb, body).await {
         Ok(asked) => asked,
         Err((status, error)) => return error_response(status, &error),
     };
     let full = matches!(asked, Verb::Promote { full: true });
-    tracing::info!(%model, %verb, full, peer = peer.map(tracing::field::display), "a rollout verb was asked for");
+    let (peer, client) = (caller.address().map(tracing::field::display), caller.client());
+    let client = (!client.is_empty()).then_some(client);
+    tracing::info!(%model, %verb, full, peer, client, "a rollout verb was asked for");
     match admin.0.rollout.command(&model, asked).await {
         Ok(result) => Json(serde_json::json!({ "result": result })).into_response(),
         Err(error) => error_response(verb_status(&error), &error.to_string()),
     }
-}
-
-fn refusal(denied: Denied) -> Response {
-    let mut response = error_response(denied.status(), &denied.to_string());
-    if denied == Denied::TokenMissing {
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response
 }
 
 /// The verb that a path and a body ask for.

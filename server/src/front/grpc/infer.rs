@@ -1,10 +1,8 @@
 //! One inference over gRPC: a call of its own, or one message of a stream.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
 use http::{HeaderMap, HeaderValue};
 use models::oip::NAME_MAX;
 use prost::Message as _;
@@ -13,6 +11,7 @@ use tokio::time::Instant;
 use crate::front::access::{self, Access};
 use crate::front::budget::Held;
 use crate::front::convert::{bounds, proto as convert};
+use crate::front::guard;
 use crate::front::proto::{ModelInferRequest, ModelInferResponse};
 use crate::front::status::codes;
 use crate::front::{Front, names, request_id, shorter};
@@ -31,7 +30,7 @@ pub(super) struct Answer {
 pub(super) struct Caller<'a> {
     pub(super) protocol: &'static str,
     pub(super) headers: &'a HeaderMap,
-    pub(super) peer: Option<SocketAddr>,
+    pub(super) who: &'a guard::Caller,
 }
 
 impl Caller<'_> {
@@ -81,7 +80,8 @@ impl Front {
                 queued_and_compute,
                 request_bytes,
                 response_bytes,
-                peer: caller.peer,
+                peer: caller.who.address(),
+                client: caller.who.client(),
             });
         }
         answer
@@ -106,7 +106,7 @@ impl Front {
     }
 }
 
-/// The peer that the listener noted.
-pub(super) fn peer(extensions: &tonic::Extensions) -> Option<SocketAddr> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer)
+/// The caller, as it was let in.
+pub(super) fn who(extensions: &tonic::Extensions) -> guard::Caller {
+    extensions.get().cloned().unwrap_or_default()
 }

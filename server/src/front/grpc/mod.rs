@@ -17,13 +17,12 @@ mod stream;
 mod tests;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::metadata::MetadataMap;
@@ -32,9 +31,12 @@ use tonic::{Code, Status};
 use tonic_health::pb::health_server::HealthServer;
 use tower::Service;
 
-use super::listen::{PerPeer, WithPeer};
-use super::status::PUSHBACK;
-use super::{Budget, Front, proto};
+use super::access::{self, Access};
+use super::guard::{Caller, Refused};
+use super::listen::{Peer, PerPeer};
+use super::routes::{self, GrpcRoute};
+use super::status::{PUSHBACK, refusal_codes, refusal_status};
+use super::{Front, names, proto, request_id};
 use arriving::Arriving;
 use health::Health;
 use proto::grpc_inference_service_server::GrpcInferenceServiceServer;
@@ -43,10 +45,10 @@ use service::InferenceService;
 /// Every call of the gRPC port, for [`Listener::serve`](super::listen::Listener::serve).
 #[derive(Clone)]
 pub struct GrpcService {
+    front: Arc<Front>,
+    caller: Caller,
     inference: GrpcInferenceServiceServer<InferenceService>,
     others: Routes,
-    budget: Budget,
-    message_bytes: usize,
 }
 
 /// Every call of the gRPC port.
@@ -56,7 +58,7 @@ pub struct GrpcService {
 /// Never: the descriptors are this build's own.
 #[must_use]
 pub fn service(front: Arc<Front>) -> GrpcService {
-    let (message_bytes, budget) = (front.limits.message_bytes, front.budget.clone());
+    let message_bytes = front.limits.message_bytes;
     let inference = GrpcInferenceServiceServer::new(InferenceService::new(Arc::clone(&front)))
         .accept_compressed(Gzip)
         .accept_compressed(Zstd)
@@ -70,18 +72,19 @@ pub fn service(front: Arc<Front>) -> GrpcService {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let valid = "the descriptors were written by this build";
-    let others = Routes::new(HealthServer::new(Health::new(front)))
+    let others = Routes::new(HealthServer::new(Health::new(Arc::clone(&front))))
         .add_service(reflection().build_v1().expect(valid))
         .add_service(reflection().build_v1alpha().expect(valid))
         .prepare();
-    GrpcService { inference, others, budget, message_bytes }
+    let caller = front.guard.caller(None);
+    GrpcService { front, caller, inference, others }
 }
 
 impl PerPeer for GrpcService {
-    type Service = WithPeer<Self>;
+    type Service = Self;
 
-    fn for_peer(&self, peer: SocketAddr) -> WithPeer<Self> {
-        WithPeer { service: self.clone(), peer }
+    fn for_peer(&self, peer: Peer) -> Self {
+        Self { caller: self.front.guard.caller(Some(peer)), ..self.clone() }
     }
 }
 
@@ -98,13 +101,67 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let admitted = match self.admit(request.uri().path(), request.headers()) {
+            Ok(caller) => caller,
+            Err(status) => return self.answered(*status),
+        };
+        request.extensions_mut().insert(admitted.clone());
         let inner = if request.uri().path().starts_with("/inference.GRPCInferenceService/") {
-            self.inference.call(request.map(|body| Arriving::new(body, self.budget.clone())))
+            self.inference.call(request.map(|body| Arriving::new(body, self.front.budget.clone())))
         } else {
             Box::pin(self.others.call(request))
         };
-        Answering { inner, message_bytes: self.message_bytes }
+        Answering { inner, message_bytes: self.front.limits.message_bytes, _admitted: admitted }
+    }
+}
+
+impl GrpcService {
+    /// The caller, let in for the call at `path`.
+    fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Caller, Box<Status>> {
+        if self.front.guard.is_open() {
+            return Ok(self.caller.clone());
+        }
+        // No group, no answer: a call that the table does not have must not be reached by a service that does.
+        let Some(route) = routes::grpc(path) else { return Err(Box::new(Status::unimplemented(""))) };
+        let GrpcRoute { group, by_message, .. } = *route;
+        let admitted = if by_message {
+            self.caller.may(group, headers).map(|()| self.caller.clone())
+        } else {
+            self.caller.admit(group, headers)
+        };
+        admitted.map_err(|refused| Box::new(self.refuse(refused, headers)))
+    }
+
+    /// Tells a caller that it is not let in, and the log.
+    fn refuse(&self, refused: Refused, headers: &HeaderMap) -> Status {
+        if self.front.access.samples() || self.front.access.wants_failed() {
+            access::write(&Access {
+                protocol: "grpc",
+                request_id: headers
+                    .get(&names::REQUEST_ID)
+                    .and_then(request_id::kept)
+                    .as_ref()
+                    .and_then(|id| id.to_str().ok())
+                    .unwrap_or_default(),
+                model: "",
+                version: "",
+                variant: "",
+                code: refusal_codes(refused).grpc as u16,
+                duration: std::time::Duration::ZERO,
+                queued_and_compute: None,
+                request_bytes: None,
+                response_bytes: 0,
+                peer: self.caller.address(),
+                client: "",
+            });
+        }
+        refusal_status(refused)
+    }
+
+    fn answered(&self, status: Status) -> Answering {
+        let inner = Box::pin(std::future::ready(Ok(status.into_http())));
+        Answering { inner, message_bytes: self.front.limits.message_bytes, _admitted: Caller::default() }
     }
 }
 
@@ -112,6 +169,8 @@ where
 pub struct Answering {
     inner: BoxFuture<'static, Result<Response<Body>, Infallible>>,
     message_bytes: usize,
+    /// Until it is answered.
+    _admitted: Caller,
 }
 
 impl Future for Answering {

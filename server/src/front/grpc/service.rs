@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tonic::codec::SingleMessageCompressionOverride;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::infer::{Answer, Caller, peer};
+use super::infer::{Answer, Caller, who};
 use super::{deadline, stream};
 use crate::front::convert::metadata::{self, SERVER_NAME, SERVER_VERSION};
 use crate::front::convert::name;
@@ -79,7 +79,8 @@ impl GrpcInferenceService for InferenceService {
         let (metadata, extensions, message) = request.into_parts();
         let headers = metadata.as_ref();
         let timeout = deadline::of(headers)?;
-        let caller = Caller { protocol: "grpc", headers, peer: peer(&extensions) };
+        let who = who(&extensions);
+        let caller = Caller { protocol: "grpc", headers, who: &who };
         let request_id = caller.request_id(&message);
         match self.0.answer(message, &caller, &request_id, timeout).await {
             Ok(answer) => Ok(versioned(answer, headers, request_id)),
@@ -101,7 +102,7 @@ impl GrpcInferenceService for InferenceService {
         let (metadata, extensions, messages) = request.into_parts();
         let headers = metadata.into_headers();
         let deadline = deadline::of(&headers)?.and_then(|timeout| Instant::now().checked_add(timeout));
-        let caller = stream::Caller { headers: headers.clone(), peer: peer(&extensions), deadline };
+        let caller = stream::Caller { headers: headers.clone(), who: who(&extensions), deadline };
         let mut response: Response<Self::ModelStreamInferStream> =
             Response::new(Box::pin(stream::answers(Arc::clone(&self.0), messages, caller)));
         in_kind(&headers, &mut response);

@@ -1,6 +1,5 @@
 //! `ModelStreamInfer`: many requests on one stream, worked on side by side, answered in the order they came.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, stream};
@@ -10,14 +9,17 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::{infer, over_limit};
+use crate::front::guard::Refused;
 use crate::front::proto::infer_parameter::ParameterChoice;
 use crate::front::proto::{InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
-use crate::front::{Front, told};
+use crate::front::routes::Group;
+use crate::front::status::refusal_status;
+use crate::front::{Front, guard, told};
 
 /// What the stream came with.
 pub(super) struct Caller {
     pub(super) headers: HeaderMap,
-    pub(super) peer: Option<SocketAddr>,
+    pub(super) who: guard::Caller,
     /// Of the stream as a whole.
     pub(super) deadline: Option<Instant>,
 }
@@ -37,7 +39,14 @@ pub(super) fn answers(
             let (front, caller) = (Arc::clone(&front), Arc::clone(&caller));
             async move {
                 let message = message.map_err(|status| over_limit(&status, limit).unwrap_or(status))?;
-                Ok(answer(&front, message, &caller).await)
+                match caller.who.admit(Group::Predict, &caller.headers) {
+                    Ok(who) => Ok(answer(&front, message, &caller, &who).await),
+                    // Too much is told of the message, as any overload; who may not ask any more has no stream any more.
+                    Err(refused @ (Refused::AtOnce { .. } | Refused::TooOften { .. })) => {
+                        Ok(failed(message.id, &refused))
+                    }
+                    Err(refused) => Err(refusal_status(refused)),
+                }
             }
         })
         .buffered(in_flight)
@@ -63,10 +72,15 @@ fn going_away() -> Status {
     Status::unavailable("the server is shutting down; send what was not answered again on a new stream")
 }
 
-async fn answer(front: &Front, message: ModelInferRequest, caller: &Caller) -> ModelStreamInferResponse {
+async fn answer(
+    front: &Front,
+    message: ModelInferRequest,
+    caller: &Caller,
+    who: &guard::Caller,
+) -> ModelStreamInferResponse {
     let id = message.id.clone();
     let timeout = caller.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let caller = infer::Caller { protocol: "grpc-stream", headers: &caller.headers, peer: caller.peer };
+    let caller = infer::Caller { protocol: "grpc-stream", headers: &caller.headers, who };
     let request_id = caller.request_id(&message);
     match front.answer(message, &caller, &request_id, timeout).await {
         Ok(answer) => {
@@ -74,11 +88,15 @@ async fn answer(front: &Front, message: ModelInferRequest, caller: &Caller) -> M
             response.parameters.insert("triton_final_response".to_owned(), flag(true));
             ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) }
         }
-        // The id tells the caller which of its requests failed.
-        Err(error) => ModelStreamInferResponse {
-            error_message: told(&error),
-            infer_response: Some(ModelInferResponse { id, ..ModelInferResponse::default() }),
-        },
+        Err(error) => failed(id, &error),
+    }
+}
+
+/// The id tells the caller which of its requests failed.
+fn failed(id: String, error: &impl std::fmt::Display) -> ModelStreamInferResponse {
+    ModelStreamInferResponse {
+        error_message: told(error),
+        infer_response: Some(ModelInferResponse { id, ..ModelInferResponse::default() }),
     }
 }
 

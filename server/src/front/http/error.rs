@@ -2,10 +2,11 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT_ENCODING, ALLOW, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
-use crate::front::status::{codes, retry_after_seconds};
+use crate::front::guard::Refused;
+use crate::front::status::{codes, refusal_codes, retry_after_seconds};
 use crate::front::{shown, told};
 use crate::infer::InferError;
 
@@ -15,6 +16,9 @@ pub(crate) enum HttpError {
     /// Refused by the request path, or while decoding for it.
     #[error(transparent)]
     Infer(#[from] InferError),
+    /// The caller is not let in.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// The body is over its limit.
     #[error("the body is {}, over the limit of {limit} bytes", length_told(*length))]
     BodyTooLarge {
@@ -91,6 +95,7 @@ impl HttpError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Infer(error) => codes(error).http,
+            Self::Refused(refused) => refusal_codes(*refused).http,
             Self::BodyTooLarge { .. } | Self::InflatedTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotInflated { .. } | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::UnknownEncoding { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -106,11 +111,17 @@ impl HttpError {
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let mut response = error_response(self.status(), &told(&self));
+        let retry_after = match &self {
+            Self::Infer(error) => codes(error).retry_after,
+            Self::Refused(refused) => refusal_codes(*refused).retry_after,
+            _ => None,
+        };
+        if let Some(wait) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, retry_after_seconds(wait).into());
+        }
         match &self {
-            Self::Infer(error) => {
-                if let Some(wait) = codes(error).retry_after {
-                    response.headers_mut().insert(RETRY_AFTER, retry_after_seconds(wait).into());
-                }
+            Self::Refused(_) if response.status() == StatusCode::UNAUTHORIZED => {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::WrongMethod { allow: Some(allow), .. } => {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));

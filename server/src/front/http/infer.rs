@@ -1,7 +1,6 @@
 //! `POST /v2/models/{model}[/versions/{version}]/infer`, and what V1's predict shares with it.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,22 +17,23 @@ use super::target::{self, Target};
 use super::{HttpError, body};
 use crate::front::access::{self, Access};
 use crate::front::convert::invalid;
+use crate::front::guard::{Caller, Refused};
 use crate::front::{Front, names, request_id, shorter, shown, tell_who_answered};
 use crate::infer::{Form, InferReply, InferRequest};
 use crate::route::Variant;
 
 /// [`answer`] for the router.
 pub(super) async fn routed(State(front): State<Arc<Front>>, target: Target, request: Request) -> Response {
-    let call = Call { front, repeated: Arc::default(), peer: target::peer(request.extensions()), target };
+    let call = Call { front, repeated: Arc::default(), caller: target::caller(request.extensions()), target };
     let Ok(response) = answer(call, request).await;
     response
 }
 
-/// An inference call, before its request is read.
+/// An inference call of a caller that was let in, before its request is read.
 pub(super) struct Call {
     pub(super) front: Arc<Front>,
     pub(super) repeated: Arc<Repeated>,
-    pub(super) peer: Option<SocketAddr>,
+    pub(super) caller: Caller,
     pub(super) target: Target,
 }
 
@@ -44,12 +44,17 @@ where
 {
     let (parts, body) = request.into_parts();
     let said = Said::of(&parts.headers);
-    let mut exchange = Exchange::new(&call.target.model, call.peer, said);
+    let mut exchange = Exchange::new(&call.target.model, &call.caller, said);
     let response = match payload(&call, &parts.headers, said, body, &mut exchange).await {
         Ok(payload) => payload.respond(said).await,
         Err(error) => error.into_response(),
     };
     Ok(exchange.finish(&call.front, response))
+}
+
+/// Tells a caller that it is not let in, and the log. Nothing of its request was looked at.
+pub(super) fn refused(front: &Front, caller: &Caller, headers: &HeaderMap, refused: Refused) -> Response {
+    Exchange::new("", caller, Said::of(headers)).finish(front, HttpError::from(refused).into_response())
 }
 
 async fn payload<B>(
@@ -125,7 +130,7 @@ pub(super) struct Exchange<'a> {
     started: Instant,
     model: &'a str,
     request_id: Option<HeaderValue>,
-    peer: Option<SocketAddr>,
+    caller: &'a Caller,
     answered_by: Option<(Arc<str>, Variant)>,
     queued_and_compute: Option<(Duration, Duration)>,
     pub(super) request_bytes: usize,
@@ -133,12 +138,12 @@ pub(super) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(model: &'a str, peer: Option<SocketAddr>, said: Said<'_>) -> Self {
+    pub(super) fn new(model: &'a str, caller: &'a Caller, said: Said<'_>) -> Self {
         Self {
             started: Instant::now(),
             model,
             request_id: said.request_id.and_then(request_id::kept),
-            peer,
+            caller,
             answered_by: None,
             queued_and_compute: None,
             request_bytes: 0,
@@ -188,7 +193,8 @@ impl<'a> Exchange<'a> {
                 queued_and_compute: self.queued_and_compute,
                 request_bytes: Some(self.request_bytes),
                 response_bytes: self.response_bytes,
-                peer: self.peer,
+                peer: self.caller.address(),
+                client: self.caller.client(),
             });
         }
         let headers = response.headers_mut();

@@ -3,7 +3,7 @@
 //! Owns paths, headers and bodies. Errors are JSON, `{"error": "…"}`, on every path.
 //!
 //! Inference calls go straight to their handler, as on the gRPC port; only the rest passes the router. It knows the
-//! paths of inference too, and takes those that are written in an unusual way.
+//! paths of inference too, and takes those that are written in an unusual way. Either way the guard was asked before.
 
 mod body;
 mod error;
@@ -18,33 +18,32 @@ mod v1;
 mod tests;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ::http::Request;
 use axum::Router;
-use axum::extract::ConnectInfo;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use futures::future::BoxFuture;
 use models::oip::Repeated;
 use tower::Service;
 
 use super::Front;
-use super::listen::PerPeer;
-use error::HttpError;
+use super::guard::Caller;
+use super::listen::{Peer, PerPeer};
+use super::routes::{self, Group, HttpEndpoint, Refuse};
 use infer::Call;
 use target::Target;
 
-pub(crate) use error::error_response;
+pub(crate) use error::{HttpError, error_response};
 
 /// Every endpoint of the HTTP port, for [`Listener::serve`](super::listen::Listener::serve).
 #[derive(Clone)]
 pub struct HttpService {
     front: Arc<Front>,
     router: Router,
-    peer: Option<SocketAddr>,
+    caller: Caller,
     /// Of one connection.
     repeated: Arc<Repeated>,
 }
@@ -52,15 +51,16 @@ pub struct HttpService {
 impl PerPeer for HttpService {
     type Service = Self;
 
-    fn for_peer(&self, peer: SocketAddr) -> Self {
-        Self { peer: Some(peer), repeated: Arc::default(), ..self.clone() }
+    fn for_peer(&self, peer: Peer) -> Self {
+        Self { caller: self.front.guard.caller(Some(peer)), repeated: Arc::default(), ..self.clone() }
     }
 }
 
 /// Every endpoint of the HTTP port.
 #[must_use]
 pub fn service(front: Arc<Front>) -> HttpService {
-    HttpService { router: router(Arc::clone(&front)), front, peer: None, repeated: Arc::default() }
+    let caller = front.guard.caller(None);
+    HttpService { router: router(Arc::clone(&front)), front, caller, repeated: Arc::default() }
 }
 
 impl<B> Service<Request<B>> for HttpService
@@ -78,32 +78,27 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if let Some(target) = Target::of_infer(request.method(), request.uri().path()) {
-            let call =
-                Call { front: Arc::clone(&self.front), repeated: Arc::clone(&self.repeated), peer: self.peer, target };
-            return Box::pin(infer::answer(call, request));
+            let caller = match self.caller.admit(Group::Predict, request.headers()) {
+                Ok(admitted) => admitted,
+                Err(refused) => {
+                    let response = infer::refused(&self.front, &self.caller, request.headers(), refused);
+                    return Box::pin(std::future::ready(Ok(response)));
+                }
+            };
+            let (front, repeated) = (Arc::clone(&self.front), Arc::clone(&self.repeated));
+            return Box::pin(infer::answer(Call { front, repeated, caller, target }, request));
         }
-        if let Some(peer) = self.peer {
-            request.extensions_mut().insert(ConnectInfo(peer));
-        }
+        request.extensions_mut().insert(self.caller.clone());
         Box::pin(self.router.call(request))
     }
 }
 
 fn router(front: Arc<Front>) -> Router {
-    Router::new()
-        .route("/v2", get(metadata::server))
-        .route("/v2/health/live", get(metadata::live))
-        .route("/v2/health/ready", get(metadata::ready))
-        .route("/v2/models/stats", get(metadata::all_statistics))
-        .merge(model_routes("/v2/models/{model}"))
-        .merge(model_routes("/v2/models/{model}/versions/{version}"))
-        .route("/v2/repository/index", post(metadata::index))
-        .route("/v2/repository/models/{model}/load", post(metadata::not_by_call))
-        .route("/v2/repository/models/{model}/unload", post(metadata::not_by_call))
-        .route("/", get(v1::alive))
-        .route("/v1/models/{call}", get(v1::status).post(v1::predict))
-        .route("/v1/models/{model}/versions/{call}", get(v1::status).post(v1::predict))
-        .route("/v1/models/{model}/labels/{call}", get(v1::status).post(v1::predict))
+    let refuse = |front: Arc<Front>| -> Refuse {
+        Arc::new(move |caller, headers, refused| infer::refused(&front, caller, headers, refused))
+    };
+    let refuse = (!front.guard.is_open()).then(|| refuse(Arc::clone(&front)));
+    routes::router(routes::HTTP, handler, refuse)
         .fallback(async |uri: ::http::Uri| HttpError::NoRoute { path: uri.path().to_owned() })
         .method_not_allowed_fallback(async |method: ::http::Method, uri: ::http::Uri| HttpError::WrongMethod {
             method: method.to_string(),
@@ -113,11 +108,21 @@ fn router(front: Arc<Front>) -> Router {
         .with_state(front)
 }
 
-fn model_routes(prefix: &str) -> Router<Arc<Front>> {
-    Router::new()
-        .route(prefix, get(metadata::model))
-        .route(&format!("{prefix}/ready"), get(metadata::model_ready))
-        .route(&format!("{prefix}/infer"), post(infer::routed))
-        .route(&format!("{prefix}/config"), get(metadata::config))
-        .route(&format!("{prefix}/stats"), get(metadata::statistics))
+fn handler(endpoint: HttpEndpoint, method: MethodFilter) -> MethodRouter<Arc<Front>> {
+    match endpoint {
+        HttpEndpoint::Server => on(method, metadata::server),
+        HttpEndpoint::Live => on(method, metadata::live),
+        HttpEndpoint::Ready => on(method, metadata::ready),
+        HttpEndpoint::Model => on(method, metadata::model),
+        HttpEndpoint::ModelReady => on(method, metadata::model_ready),
+        HttpEndpoint::Infer => on(method, infer::routed),
+        HttpEndpoint::Config => on(method, metadata::config),
+        HttpEndpoint::Statistics => on(method, metadata::statistics),
+        HttpEndpoint::AllStatistics => on(method, metadata::all_statistics),
+        HttpEndpoint::Index => on(method, metadata::index),
+        HttpEndpoint::NotByCall => on(method, metadata::not_by_call),
+        HttpEndpoint::V1Alive => on(method, v1::alive),
+        HttpEndpoint::V1Status => on(method, v1::status),
+        HttpEndpoint::V1Predict => on(method, v1::predict),
+    }
 }

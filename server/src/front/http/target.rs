@@ -1,15 +1,15 @@
 //! Which model, and which version or role of it, a path names; and what headers say of any request.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
+use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 use http::{Extensions, Method};
 
 use super::HttpError;
 use super::said::Said;
 use crate::front::convert::{invalid, name};
+use crate::front::guard::Caller;
 use crate::front::{TIMEOUT_HEADER, shown};
 use crate::route::Variant;
 
@@ -97,9 +97,9 @@ pub(super) fn timeout(said: Said<'_>) -> Result<Option<Duration>, HttpError> {
     Ok((millis > 0).then(|| Duration::from_millis(millis)))
 }
 
-/// Who asked, where the listener said.
-pub(super) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer)
+/// Who asked, where the connection said.
+pub(super) fn caller(extensions: &Extensions) -> Caller {
+    extensions.get().cloned().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, req
         parts.headers.insert(&names::VARIANT, HeaderValue::from_static(label.name()));
     }
     let said = Said::of(&parts.headers);
-    let mut exchange = Exchange::new(&target.model, target::peer(&parts.extensions), said);
+    let caller = target::caller(&parts.extensions);
+    let mut exchange = Exchange::new(&target.model, &caller, said);
     let answer = async {
         let (body, _held) = body::read(said, body, &front).await?;
         exchange.request_bytes = body.len();

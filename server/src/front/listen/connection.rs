@@ -15,14 +15,14 @@ use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::{Interval, Sleep};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::coarse::{self, Coarse};
-use super::{ListenOptions, Protocol};
+use super::{ListenOptions, Peer, PerPeer, Protocol, Tls};
 
 /// Bytes that a caller may have under way on one stream, and on one connection, before the server reads them.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
@@ -33,6 +33,9 @@ const FRAME_BYTES_MAX: u32 = 64 << 10;
 const HEADERS_BYTES_MAX: u32 = 32 << 10;
 /// Read buffer of one HTTP/1.1 connection, which bounds its headers too.
 const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
+
+/// Room in which the first bytes of an encrypted connection are awaited. Larger reads go past it, so that it costs no copy.
+const FIRST_BYTES: usize = 64;
 
 /// How long a drain leaves an idle HTTP/1.1 connection open, so that a request that is on its way is answered, with
 /// `Connection: close`, and not reset. A second is several round trips between continents; callers that wait longer
@@ -49,12 +52,18 @@ pub(super) struct Connections {
     header_read_timeout: Duration,
     /// Nothing but HTTP/2 is spoken.
     grpc: bool,
+    tls: Option<Tls>,
     shutdown: CancellationToken,
     cut: CancellationToken,
 }
 
 impl Connections {
-    pub(super) fn new(options: &ListenOptions, shutdown: CancellationToken, cut: CancellationToken) -> Self {
+    pub(super) fn new(
+        options: &ListenOptions,
+        tls: Option<Tls>,
+        shutdown: CancellationToken,
+        cut: CancellationToken,
+    ) -> Self {
         Self {
             builder: builder(options),
             age_max: options.connection_age_max,
@@ -64,16 +73,18 @@ impl Connections {
             linger: LINGER.min(options.drain_timeout / 4),
             header_read_timeout: options.header_read_timeout,
             grpc: options.protocol == Protocol::Grpc,
+            tls,
             shutdown,
             cut,
         }
     }
 
     /// Serves `stream` until it ends, is asked to end, or is cut.
-    pub(super) async fn run<S, B>(&self, stream: TcpStream, peer: SocketAddr, service: S)
+    pub(super) async fn run<P, B>(&self, stream: TcpStream, address: SocketAddr, service: &P)
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send + 'static,
+        P: PerPeer,
+        P::Service: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        <P::Service as Service<Request<Incoming>>>::Future: Send + 'static,
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -81,14 +92,37 @@ impl Connections {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let spoke = tokio::select! {
+        if !self.speaks(stream.readable()).await {
+            return;
+        }
+        let Some(tls) = &self.tls else {
+            let service = service.for_peer(Peer { address, names: None });
+            return self.drive(stream, address, service).await;
+        };
+        let shaken = tokio::select! {
+            biased;
+            shaken = tls.accept(stream) => shaken,
+            () = self.cut.cancelled() => return,
+        };
+        let (stream, names) = match shaken {
+            Ok(shaken) => shaken,
+            Err(error) => return tracing::debug!(%error, peer = %address, "a handshake failed"),
+        };
+        // What came first may be half of what hyper tells protocols apart by, for which it waits without a limit.
+        let mut stream = BufReader::with_capacity(FIRST_BYTES, stream);
+        if self.speaks(stream.fill_buf()).await {
+            let service = service.for_peer(Peer { address, names });
+            self.drive(stream, address, service).await;
+        }
+    }
+
+    /// Whether a new connection says something in time.
+    async fn speaks<T>(&self, something: impl Future<Output = std::io::Result<T>>) -> bool {
+        tokio::select! {
             // What has arrived is served, whatever else happened meanwhile.
             biased;
-            spoke = tokio::time::timeout(self.header_read_timeout, stream.readable()) => spoke.is_ok(),
+            spoke = tokio::time::timeout(self.header_read_timeout, something) => spoke.is_ok(),
             () = self.drained() => false,
-        };
-        if spoke {
-            self.drive(stream, peer, service).await;
         }
     }
 

@@ -18,10 +18,8 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use http::{Request, Response};
@@ -33,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use super::tls::{PeerNames, Tls};
 use connection::Connections;
 
 /// Connections that the kernel keeps until they are accepted, as tokio asks it to.
@@ -41,9 +40,9 @@ const BACKLOG_MAX: usize = 1024;
 /// What a port speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// HTTP/1.1, and HTTP/2 by prior knowledge.
+    /// HTTP/1.1, and HTTP/2 by ALPN or prior knowledge.
     Http,
-    /// HTTP/2 by prior knowledge.
+    /// HTTP/2 by ALPN or prior knowledge.
     Grpc,
 }
 
@@ -95,48 +94,22 @@ impl ListenOptions {
     }
 }
 
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// What its certificate says of it, where it showed one.
+    pub names: Option<Arc<PeerNames>>,
+}
+
 /// What serves a port, once it is known who is at the other end of a connection.
 pub trait PerPeer {
     /// Serves the requests of one connection.
     type Service;
 
     /// The service of a connection with `peer`.
-    fn for_peer(&self, peer: SocketAddr) -> Self::Service;
-}
-
-impl PerPeer for axum::Router {
-    type Service = WithPeer<Self>;
-
-    fn for_peer(&self, peer: SocketAddr) -> WithPeer<Self> {
-        WithPeer { service: self.clone(), peer }
-    }
-}
-
-/// A service that finds its peer in each request's extensions, as `axum::extract::ConnectInfo<SocketAddr>`.
-#[derive(Debug, Clone)]
-pub struct WithPeer<S> {
-    /// The service.
-    pub service: S,
-    /// Who asks.
-    pub peer: SocketAddr,
-}
-
-impl<S, B> Service<Request<B>> for WithPeer<S>
-where
-    S: Service<Request<B>>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
-        request.extensions_mut().insert(ConnectInfo(self.peer));
-        self.service.call(request)
-    }
+    fn for_peer(&self, peer: Peer) -> Self::Service;
 }
 
 /// How a port ended.
@@ -152,6 +125,7 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     options: ListenOptions,
+    tls: Option<Tls>,
 }
 
 impl Listener {
@@ -159,7 +133,13 @@ impl Listener {
     pub async fn bind(address: SocketAddr, options: ListenOptions) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address, options })
+        Ok(Self { socket, address, options, tls: None })
+    }
+
+    /// Speaks TLS, where there is `tls`.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Where it is bound.
@@ -178,16 +158,15 @@ impl Listener {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Self { socket, options, .. } = self;
+        let Self { socket, options, tls, .. } = self;
         let permits = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
         let cut = CancellationToken::new();
-        let connections = Arc::new(Connections::new(&options, shutdown.clone(), cut.clone()));
+        let connections = Arc::new(Connections::new(&options, tls, shutdown.clone(), cut.clone()));
         let tasks = TaskTracker::new();
         let start = |(stream, peer, permit)| {
-            let (connections, service) = (Arc::clone(&connections), service.for_peer(peer));
+            let (connections, service) = (Arc::clone(&connections), service.clone());
             tasks.spawn(async move {
-                // TLS will be accepted here, on the connection's own task, so that a slow handshake holds up nobody.
-                connections.run(stream, peer, service).await;
+                connections.run(stream, peer, &service).await;
                 drop::<OwnedSemaphorePermit>(permit);
             });
         };

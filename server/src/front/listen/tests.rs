@@ -11,7 +11,19 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Drained, ListenOptions, Listener, Protocol};
+use super::{Drained, ListenOptions, Listener, Peer, PerPeer, Protocol};
+
+/// A router that knows its peer.
+#[derive(Clone)]
+struct Peers(Router);
+
+impl PerPeer for Peers {
+    type Service = Router;
+
+    fn for_peer(&self, peer: Peer) -> Router {
+        self.0.clone().layer(axum::Extension(ConnectInfo(peer.address)))
+    }
+}
 
 struct Port {
     address: SocketAddr,
@@ -28,7 +40,7 @@ async fn open(change: impl FnOnce(&mut ListenOptions)) -> Port {
         .route("/peer", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string()))
         .route("/slow", get(async || tokio::time::sleep(Duration::from_secs(10)).await))
         .route("/stuck", get(std::future::pending::<()>));
-    Port { address, served: tokio::spawn(listener.serve(router, shutdown.clone())), shutdown }
+    Port { address, served: tokio::spawn(listener.serve(Peers(router), shutdown.clone())), shutdown }
 }
 
 fn short_lived(options: &mut ListenOptions) {

@@ -60,7 +60,8 @@ fn slow(limits: Limits) -> (Arc<Front>, Arc<AtomicUsize>) {
     });
     let (draining, closing) = Default::default();
     let (catalog, budget, access) = (testing::catalog(), Budget::new(&limits), AccessLog::one_in(0));
-    let front = Front { inference, catalog, limits, budget, access, draining, closing };
+    let guard = crate::front::Guard::open();
+    let front = Front { inference, catalog, limits, budget, guard, access, draining, closing };
     (front.shared(), most)
 }
 
