@@ -5,6 +5,6 @@
 # credential of a cloud or a cluster is kept in CI.
 set -euo pipefail
 exec docker run --rm --network host --entrypoint sluice --volume "$PWD:$PWD:ro" --workdir "$PWD" \
-    --env MLFLOW_TRACKING_TOKEN --env GITHUB_TOKEN --env GITHUB_REPOSITORY --env GITHUB_SHA --env GITHUB_ACTIONS \
+    --env MLFLOW_TRACKING_TOKEN --env MLFLOW_TRACKING_USERNAME --env MLFLOW_TRACKING_PASSWORD --env GITHUB_TOKEN --env GITHUB_REPOSITORY --env GITHUB_SHA --env GITHUB_ACTIONS \
     --env GITLAB_TOKEN --env CI_API_V4_URL --env CI_PROJECT_ID --env CI_COMMIT_SHA \
     "${SLUICE_IMAGE:?}" "$@"

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::oip::{Invalid, Limits, Problems, TensorJson, tensor_count, unique};
+use crate::signature::Signature;
 use crate::tensor::{Datatype, NamedTensor, Tensor};
 
 /// Differences reported of one comparison.
@@ -126,6 +127,27 @@ impl Golden {
         let inputs = decode("input", &file.request.inputs, &mut problems)?;
         let outputs = decode("output", &file.response.outputs, &mut problems)?;
         Ok(problems.finish(Self { inputs, outputs, tolerance: file.tolerance })?)
+    }
+
+    /// Reads a golden file of a model with this signature; the inputs are then in the signature's order. What can be
+    /// told without running the model: `sluice push` refuses with these words what a server would refuse.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, or with its inputs for this model.
+    pub fn fitting(text: &[u8], signature: &Signature) -> Result<Self, Vec<String>> {
+        let mut golden = Self::parse(text).map_err(|error| vec![error.to_string()])?;
+        let checked = signature.check(&golden.inputs);
+        checked.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        golden.inputs.sort_by_key(|input| signature.inputs.iter().position(|spec| spec.name == input.name));
+        Ok(golden)
+    }
+
+    /// Everything wrong with an answer: what [`Golden::compare`] says, and NaN or Inf in any output, asked for or not.
+    #[must_use]
+    pub fn problems(&self, outputs: &[NamedTensor]) -> Vec<String> {
+        let non_finite = outputs.iter().filter(|output| output.tensor.non_finite() > 0);
+        let non_finite = non_finite.map(|output| format!("output '{}' holds NaN or Inf", output.name));
+        non_finite.chain(self.compare(outputs).err().unwrap_or_default()).collect()
     }
 
     /// Whether these outputs are the right answer.

@@ -4,7 +4,9 @@
 //! and `exit`. A command reads files, asks a running server over its public ports, or starts [`crate::app`]; it
 //! must not know how a request is routed or a trial judged.
 
+mod annotation;
 mod bump;
+mod check;
 mod client;
 mod exit;
 mod explain;
@@ -59,6 +61,7 @@ enum Command {
     Quickstart(quickstart::Args),
     Serve(serve::Args),
     Validate(validate::Args),
+    Check(check::Args),
     Bump(bump::Args),
     Push(push::Args),
     Status(status::Args),
@@ -121,6 +124,7 @@ impl Command {
             // What serves uses every core; what asks needs one thread.
             Self::Quickstart(args) => on_all_cores(quickstart::run(args, console)),
             Self::Serve(args) => on_all_cores(serve::run(args, console)),
+            Self::Check(args) => on_all_cores(check::run(&args, console)),
             Self::Push(args) => on_all_cores(push::run(&args, console)),
             Self::Bump(args) => on_one_thread(bump::run(&args, console)),
             Self::Status(args) => on_one_thread(status::run(&args, console)),
