@@ -188,6 +188,9 @@ fn a_wrong_command_line_is_usage() {
         &["status", "--admin", "127.0.0.1:8002"],
         &["predict", "m", "--variant", "green"],
         &["push", ".", "ftp://h/x"],
+        &["push", ".", "file:///x/v1", "--registry", "http://h"],
+        &["check", "values.yaml"],
+        &["check", "values.yaml", "--registry", "h:1"],
     ] {
         let ended = sluice(line);
         assert_eq!(ended.exit, Exit::Usage, "{line:?}: {}", ended.err);
