@@ -25,7 +25,7 @@ Examples:
   sluice bump values.yaml v2.4.0 --status http://127.0.0.1:8002   # was the old version promoted?
   sluice bump values.yaml v2.4.0 --promoted                       # it was
   sluice bump values.yaml v2.4.0 --promoted --digest sha256:10d0481a294d1f2b68d889626a202445a0af7f67e…
-  sluice bump values.yaml v2.4.0 --promoted --registry https://mlflow.example.com   # and what the registry knows of it
+  sluice bump values.yaml v2.4.0 --promoted --registry https://mlflow.example.com   # and its number
 
 `stable` is what a fresh process serves while the candidate is on trial. So the old version moves there only where it \
 was promoted: --promoted says so, --status URL asks the server (its admin port, or its serving port). Where it was \

@@ -20,7 +20,7 @@ Examples:
   sluice push ./model s3://models/fraud-detection/v2.3.1   # AWS_* variables, or the pod's identity
   sluice push ./model file:///srv/bucket/fraud-detection/v2.3.1
   sluice push ./model gs://acme-models/fraud-detection/v2.3.1 --key release.pem \\
-    --registry https://mlflow.example.com --name fraud-detection --run-id 9d1f0c2e8b5a4f36a7c0d1e2f3a4b5c6
+    --registry https://mlflow.example.com --name fraud-detection --run-id 9d1f0c2e…
 
 DIR is what MLflow logs: MLmodel and model.onnx (or another format that is read), golden/*.json where there are \
 recorded answers. What `sluice explain` refuses, and a golden file that cannot be read, is refused before anything is \

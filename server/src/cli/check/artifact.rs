@@ -50,32 +50,55 @@ async fn open() -> Result<(TempDir, Arc<Store>), Trouble> {
 
 impl Examination<'_> {
     async fn all(&self) -> ArtifactFacts {
-        let target = &self.values.model.target;
-        let any = VersionSpec { digest: None, ..target.clone() };
-        let unsigned = Signing { policy: SigningPolicy::Disabled, ..self.signing.clone() };
-        let pulled = match self.fetch(&any, &unsigned).await {
+        let any = VersionSpec { digest: None, ..self.values.model.target.clone() };
+        let pulled = match self.pull(&any).await {
             Ok(pulled) => pulled,
             Err(trouble) => return ArtifactFacts::without_bytes(trouble),
         };
         let signed = self.fetch(&any, &self.signing).await;
         // What a signature does not cover may be withheld from the loader.
         let loaded = self.load(signed.as_ref().unwrap_or(&pulled)).await;
+        let stable = match self.other_stable() {
+            Some(spec) => Some((spec, self.pull(spec).await)),
+            None => None,
+        };
         let mut facts = ArtifactFacts {
             bytes: Ok(pulled.digest()),
             signature: Some(signed.map(|artifact| artifact.notes().to_vec())),
+            stable_signature: None,
             model: None,
             answers: None,
             compatible: None,
         };
+        if let Some((spec, Ok(_))) = &stable {
+            let signed = self.fetch(spec, &self.signing).await;
+            facts.stable_signature = Some(signed.map(|artifact| artifact.notes().to_vec()));
+        }
         match loaded {
             Err(trouble) => facts.model = Some(Err(trouble)),
             Ok(rehearsal) => {
                 facts.model = Some(Ok(()));
                 facts.answers = Some(rehearsal.answers().await.map_err(|error| not_staged(&error)));
-                facts.compatible = self.compatible(&rehearsal).await;
+                if let Some((spec, stable)) = stable {
+                    let compared = compare(&rehearsal, stable).await;
+                    facts.compatible =
+                        Some(compared.map_err(|trouble| trouble.of(&format!("stable {}", spec.version))));
+                }
             }
         }
         facts
+    }
+
+    /// What the file falls back to, where that is another version.
+    fn other_stable(&self) -> Option<&VersionSpec> {
+        let target = &self.values.model.target;
+        self.values.stable.as_ref().filter(|stable| stable.version != target.version)
+    }
+
+    /// The bytes, whoever signed them.
+    async fn pull(&self, spec: &VersionSpec) -> Found<VerifiedArtifact> {
+        let unsigned = Signing { policy: SigningPolicy::Disabled, ..self.signing.clone() };
+        self.fetch(spec, &unsigned).await
     }
 
     async fn load(&self, artifact: &VerifiedArtifact) -> Found<Rehearsal> {
@@ -84,26 +107,17 @@ impl Examination<'_> {
         Rehearsal::of(artifact, format, rows_max).await.map_err(|error| not_staged(&error))
     }
 
-    /// What does not fit stable, where that is another version.
-    async fn compatible(&self, rehearsal: &Rehearsal) -> Option<Found<Vec<String>>> {
-        let stable = self.values.stable.as_ref().filter(|stable| stable.version != self.values.model.target.version)?;
-        let about = |trouble| match trouble {
-            Trouble::Wrong(message) => Trouble::Wrong(format!("stable {}: {message}", stable.version)),
-            Trouble::Unreachable(message) => Trouble::Unreachable(format!("stable {}: {message}", stable.version)),
-        };
-        let compared = async {
-            let artifact = self.fetch(stable, &self.signing).await?;
-            let theirs = bringup::signature(&artifact).await.map_err(|error| not_staged(&error))?;
-            Ok(rehearsal.signature().compatible_with(&theirs).err().unwrap_or_default())
-        };
-        Some(compared.await.map_err(about))
-    }
-
     async fn fetch(&self, spec: &VersionSpec, signing: &Signing) -> Found<VerifiedArtifact> {
         let model: &ModelName = &self.values.model.name;
         let fetched = self.store.fetch(Fetch { model, spec, signing }, self.progress).await;
         fetched.map_err(|error| not_fetched(&error))
     }
+}
+
+/// What of `rehearsal` does not fit stable.
+async fn compare(rehearsal: &Rehearsal, stable: Found<VerifiedArtifact>) -> Found<Vec<String>> {
+    let theirs = bringup::signature(&stable?).await.map_err(|error| not_staged(&error))?;
+    Ok(rehearsal.signature().compatible_with(&theirs).err().unwrap_or_default())
 }
 
 /// Whether the bucket was heard: what is not there, or is wrong, is its answer.

@@ -59,6 +59,8 @@ pub(super) struct ArtifactFacts {
     pub(super) bytes: Found<Digest>,
     /// What the policy let through and an operator should know.
     pub(super) signature: Option<Found<Vec<String>>>,
+    /// The same of stable. `None` too where there is no other stable, or it cannot be had at all.
+    pub(super) stable_signature: Option<Found<Vec<String>>>,
     pub(super) model: Option<Found<()>>,
     pub(super) answers: Option<Found<Answers>>,
     /// What does not fit stable's inputs and outputs. `None` too where there is no other stable.
@@ -73,9 +75,26 @@ pub(super) struct Staging {
     pub(super) ready: bool,
 }
 
+impl Trouble {
+    /// The same, of something that has to be named.
+    pub(super) fn of(self, what: &str) -> Self {
+        match self {
+            Self::Wrong(message) => Self::Wrong(format!("{what}: {message}")),
+            Self::Unreachable(message) => Self::Unreachable(format!("{what}: {message}")),
+        }
+    }
+}
+
 impl ArtifactFacts {
     /// Nothing is known but why.
     pub(super) const fn without_bytes(trouble: Trouble) -> Self {
-        Self { bytes: Err(trouble), signature: None, model: None, answers: None, compatible: None }
+        Self {
+            bytes: Err(trouble),
+            signature: None,
+            stable_signature: None,
+            model: None,
+            answers: None,
+            compatible: None,
+        }
     }
 }

@@ -38,8 +38,8 @@ pub(super) fn github(report: &Report) -> String {
         for finding in check.verdict.findings() {
             let (line, column) = report.place(finding);
             let message = match finding.field.as_str() {
-                "" => finding.message.clone(),
-                field => format!("{field}: {}", finding.message),
+                "" => Clean(&finding.message).to_string(),
+                field => format!("{field}: {}", Clean(&finding.message)),
             };
             let problem = Problem { file: report.file.clone(), line, column, path: check.name.to_owned(), message };
             lines.push_str(&annotation("error", &problem));

@@ -30,8 +30,8 @@ use report::Report;
 const HELP: &str = "\
 Examples:
   sluice check values.yaml --registry https://mlflow.example.com
-  sluice check values-production.yaml --registry https://mlflow.example.com --staging https://fraud.staging.example.com
-  sluice check values.yaml --registry https://mlflow.example.com --public-key base/release.pub --format github
+  sluice check values.yaml --registry https://mlflow.example.com --staging https://fraud.example.com
+  sluice check values.yaml --registry https://mlflow.example.com --public-key release.pub --format github
 
 The checks, all of them told at once:
   values             the file is valid
@@ -39,14 +39,14 @@ The checks, all of them told at once:
   registry-version   model.registry names a version that is there and READY
   label, run         that version is tagged version=<model.version>, and made by model.registry.runId
   offline-tests      it is tagged <gate.offlineTestsTag>=passed
-  metrics            its logged model, or else its run, recorded each of gate.metrics within bounds; NaN never is
-  storage-uri        the registry names model.storageUri: by the tag that `sluice push --registry` sets, or its download URI
+  metrics            its logged model, or else its run, has each of gate.metrics within bounds; not NaN
+  storage-uri        the registry names the same place: in its tag sluice.storageUri, or as download URI
   bytes              what is there is whole, and nothing of it is a pickle
   digest             it has model.digest, and the registry's tag sluice.digest where there is one
-  signature          it is signed as model.signing demands
+  signature          it is signed as model.signing demands, and so is `stable`
   model, golden      it loads on this machine's CPU, and answers its golden requests
   compatible         it takes what `stable` takes, and returns what that returns
-  staging            staging serves this version as stable, and is ready: asked at its serving port, by the label
+  staging            staging serves this label as stable, and is ready; asked at its serving port
 
 The artifact is pulled to a folder in TMPDIR that is removed again. The registry is asked as MLFLOW_TRACKING_TOKEN, or \
 MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; the bucket with what its own variables or this machine's identity \
@@ -55,7 +55,7 @@ say. A format other than text goes to standard output, and the text for people t
 Exit codes: 0 every check passed or was skipped · 1 at least one failed · 2 usage · 3 none failed, and something could \
 not be reached";
 
-/// Check a version before it is merged: registry, offline tests, bytes, signature, answers, staging
+/// Check a version before it is merged: registry, tests, bytes, signature, answers, staging
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {

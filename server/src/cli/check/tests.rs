@@ -69,6 +69,7 @@ fn good() -> Facts {
         artifact: ArtifactFacts {
             bytes: Ok(digest(1)),
             signature: Some(Ok(Vec::new())),
+            stable_signature: Some(Ok(Vec::new())),
             model: Some(Ok(())),
             answers: Some(Ok(Answers::Right { requests: 3 })),
             compatible: Some(Ok(Vec::new())),
@@ -127,6 +128,7 @@ fn all_is_well() {
 
 #[test]
 fn each_fault_fails_its_own_check_and_no_other() {
+    let nan = || account("run cd34", &[("calibration_error", f64::NAN)]);
     let auc = |value| account("run ab12", &[("auc", value), ("calibration_error", 0.0)]);
     for (check, facts) in [
         ("registry-version", with_version(|it| it.status = Status::Other("PENDING_REGISTRATION".to_owned()))),
@@ -140,11 +142,14 @@ fn each_fault_fails_its_own_check_and_no_other() {
         ("metrics", with_measured(vec![auc(f64::NAN)])),
         ("metrics", with_measured(vec![account("run ab12", &[("auc", 0.99)])])),
         ("metrics", with_measured(Vec::new())),
+        // MLflow 3 keeps a logged model's NaN as 0.
+        ("metrics", with_measured(vec![account("m", &[("calibration_error", 0.0)]), auc(0.99), nan()])),
         // Of the same name on several datasets each counts.
         ("metrics", with_measured(vec![account("m", &[("auc", 0.99), ("auc", 0.5), ("calibration_error", 0.0)])])),
         ("digest", with_version(|it| drop(it.tags.insert("sluice.digest".to_owned(), "sha256:other".to_owned())))),
         ("signature", with_artifact(|it| it.signature = Some(wrong()))),
         ("golden", with_artifact(|it| it.answers = Some(Ok(Answers::Wrong(vec!["golden/a.json: 1".to_owned()]))))),
+        ("signature", with_artifact(|it| it.stable_signature = Some(wrong()))),
         ("golden", with_artifact(|it| it.answers = Some(wrong()))),
         ("compatible", with_artifact(|it| it.compatible = Some(Ok(vec!["input 'x' is not accepted".to_owned()])))),
         ("staging", with_staging(Ok("v2.3.0"), true)),
