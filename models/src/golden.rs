@@ -289,6 +289,42 @@ mod tests {
     }
 
     #[test]
+    fn a_file_fits_a_signature_or_says_why_not() {
+        let spec = |name: &str| crate::TensorSpec {
+            name: name.into(),
+            datatype: Datatype::Fp32,
+            shape: vec![crate::Dim::Any],
+        };
+        let signature = |names: &[&str]| Signature {
+            inputs: names.iter().map(|name| spec(name)).collect(),
+            outputs: Vec::new(),
+            batched: true,
+        };
+        let two = FILE.replace(
+            r#"[{"name": "x","#,
+            r#"[{"name": "w", "datatype": "FP32", "shape": [1], "data": [2]}, {"name": "x","#,
+        );
+        let golden = Golden::fitting(two.as_bytes(), &signature(&["x", "w"])).unwrap();
+        assert_eq!(golden.inputs.iter().map(|input| &*input.name).collect::<Vec<_>>(), ["x", "w"], "in its order");
+        let told = Golden::fitting(two.as_bytes(), &signature(&["x", "y"])).unwrap_err().join("; ");
+        assert!(told.contains("'w'") && told.contains("'y'"), "{told}");
+        assert_eq!(Golden::fitting(b"{", &signature(&[])).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn nan_is_a_problem_where_nobody_asked_for_the_output_too() {
+        let golden = Golden::parse(FILE.as_bytes()).unwrap();
+        assert_eq!(golden.problems(&outputs([0.5, 100.0, 0.0], "good", 9007199254740993)), Vec::<String>::new());
+        let named = |name: &str, value: f32| NamedTensor {
+            name: name.into(),
+            tensor: Tensor::new(Datatype::Fp32, vec![1], value.to_le_bytes().to_vec().into()).unwrap(),
+        };
+        let mut more = outputs([0.5, 100.0, 0.0], "good", 9007199254740993);
+        more.push(named("extra", f32::NAN));
+        assert_eq!(golden.problems(&more), ["output 'extra' holds NaN or Inf"]);
+    }
+
+    #[test]
     fn bad_files_are_refused() {
         let check = |from: &str, to: &str, expected: &str| {
             let error = Golden::parse(FILE.replace(from, to).as_bytes()).unwrap_err().to_string();

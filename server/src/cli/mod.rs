@@ -39,9 +39,10 @@ const STORY: &str = "\
 Deploy = commit, rollback = revert:
   1. sluice push DIR gs://bucket/fraud/v2.3.1       digest, sign and upload a trained model
   2. sluice bump values.yaml v2.3.1 --status URL    change one line of the values file
-  3. git commit, merge                              the mounted file changes, and the server sees it
-  4. sluice status --watch                          verified, warmed up, tried on live traffic, judged
-  5. git revert                                     back at once; a bad version goes back without you
+  3. sluice check values.yaml --registry URL        what the pull request's gate asks, all of it at once
+  4. git commit, merge                              the mounted file changes, and the server sees it
+  5. sluice status --watch                          verified, warmed up, tried on live traffic, judged
+  6. git revert                                     back at once; a bad version goes back without you
 
 New here? `sluice quickstart` does all of it on this machine, in a folder of its own.
 

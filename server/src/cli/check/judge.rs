@@ -1,6 +1,6 @@
 //! From facts to verdicts: one function for each check, in the order in which they are told. Pure.
 
-use config::{GateMetric, Problem, SigningPolicy, Values};
+use config::{GateMetric, Problem, SigningPolicy, StorageUri, Values};
 
 use super::facts::{Facts, Measured, Place, RegistryFacts, Trouble};
 use super::verdict::{Check, Finding, Verdict};
@@ -251,9 +251,10 @@ fn storage_uri(values: &Values, facts: &Facts) -> Verdict {
     Verdict::failed(FIELD, format!("this is {ours}, and {source} says {uri}; `sluice bump --registry` writes that"))
 }
 
-/// Whether two URIs name one directory. MLflow writes a local place as a path.
+/// Whether two URIs name one directory, however they are spelt. MLflow writes a local place as a path.
 fn same_place(ours: &str, theirs: &str) -> bool {
     let theirs = if theirs.starts_with('/') { format!("file://{theirs}") } else { theirs.to_owned() };
+    let theirs = StorageUri::new(&theirs).map_or(theirs, |uri| uri.to_string());
     ours.trim_end_matches('/') == theirs.trim_end_matches('/')
 }
 

@@ -1,6 +1,11 @@
 use std::collections::BTreeMap;
 
+use axum::extract::Query;
+use axum::routing::get;
+use axum::{Json, Router};
 use config::{Digest, Values};
+use http::StatusCode;
+use serde_json::{Value, json};
 
 use super::facts::*;
 use super::judge::{judge, unreadable};
@@ -8,6 +13,7 @@ use super::report::Report;
 use super::verdict::Verdict;
 use super::*;
 use crate::bringup::Answers;
+use crate::cli::tests::{serve, sluice};
 use crate::registry::{MetricValue, ModelVersion, Status};
 
 /// A file that asks for every check.
@@ -205,7 +211,9 @@ fn places_are_compared_and_not_spelt() {
         let checks = judge(&values(FILE), &facts);
         checks.into_iter().find(|check| check.name == "storage-uri").unwrap().verdict
     };
-    assert_eq!(verdict("gs://acme/fraud-detection/v2.3.1/").word(), "passed");
+    for same in ["gs://acme/fraud-detection/v2.3.1/", "gs://acme/old/../fraud-detection/v2.3.1"] {
+        assert_eq!(verdict(same).word(), "passed", "{same}");
+    }
     assert!(verdict("gs://acme/other").messages()[0].contains("`sluice bump --registry`"));
     let proxied = verdict("mlflow-artifacts:/0/models/m-1/artifacts").messages();
     assert!(proxied[0].contains("--default-artifact-root"), "{proxied:?}");
@@ -256,4 +264,74 @@ fn what_is_wrong_goes_before_what_is_not_known() {
     assert_eq!(exit(&Facts { staging: Some(lost()), ..good() }), Exit::Failed);
     assert_eq!(exit(&Facts { staging: Some(lost()), ..with_version(|it| it.run_id = None) }), Exit::BadInput);
     assert_eq!(exit(&Facts { staging: None, ..good() }), Exit::Done);
+}
+
+const ZOO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/zoo");
+
+/// A registry with version 7, whose bytes are in `place`, and a staging that serves v1.1.0 of it.
+fn world(place: &str) -> String {
+    let version = json!({ "model_version": {
+        "name": "fraud-detection", "version": "7", "status": "READY", "source": place, "run_id": "ab12",
+        "tags": [{ "key": "version", "value": "v1.1.0" }],
+    } });
+    let missing = json!({ "error_code": "RESOURCE_DOES_NOT_EXIST", "message": "Model Version not found" });
+    let found = async move |Query(asked): Query<BTreeMap<String, String>>| match asked["version"].as_str() {
+        "7" => (StatusCode::OK, Json(version)),
+        _ => (StatusCode::NOT_FOUND, Json(missing)),
+    };
+    let place = json!({ "artifact_uri": place });
+    let run = json!({ "run": { "data": { "metrics": [{ "key": "auc", "value": 0.96 }] } } });
+    let label = json!({ "model_version_status": [{ "version": "v1.1.0" }] });
+    serve(
+        Router::new()
+            .route("/api/2.0/mlflow/model-versions/get", get(found))
+            .route("/api/2.0/mlflow/model-versions/get-download-uri", get(async move || Json(place)))
+            .route("/api/2.0/mlflow/runs/get", get(async move || Json(run)))
+            .route("/v1/models/fraud-detection/labels/stable", get(async move || Json(label)))
+            .route("/v2/models/fraud-detection/ready", get(async || StatusCode::OK)),
+    )
+}
+
+#[test]
+fn a_version_of_the_zoo_goes_through_the_gate() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("values.yaml");
+    let place = format!("file://{ZOO}/artifacts/fraud-detection");
+    let text = format!(
+        "schemaVersion: v1alpha1\nmodel:\n  name: fraud-detection\n  version: v1.1.0\n  registry: {{name: fraud-detection, version: 7, runId: ab12}}\n  storageUri: {place}/{{version}}\n  signing: {{policy: enforce, publicKeyRef: {{path: /nowhere.pub}}}}\nstable: {{version: v1.0.0}}\ngate: {{metrics: [{{name: auc, min: 0.9}}]}}\n"
+    );
+    let url = world(&format!("{place}/v1.1.0"));
+    let key = format!("{ZOO}/keys/zoo.pub");
+    let check = |text: &str, more: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let words = ["check", file.to_str().unwrap(), "--registry", &url, "--staging", &url, "--format=json"];
+        let ended = sluice(&[&words, more].concat());
+        let json: Value = serde_json::from_str(&ended.out).unwrap();
+        let checks = json["checks"].as_array().unwrap().clone();
+        let bad = checks.iter().filter(|check| ["failed", "unreachable"].contains(&check["verdict"].as_str().unwrap()));
+        let bad = bad.map(|check| check["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        assert!(ended.err.contains("registry-version"), "people are told too: {}", ended.err);
+        (ended.exit, bad)
+    };
+    let with_key = ["--public-key", &key];
+    assert_eq!(check(&text, &with_key), (Exit::Done, vec![]));
+    assert_eq!(check(&text, &[]), (Exit::BadInput, vec!["signature".to_owned()]), "the key is not there");
+    let unknown = text.replace("version: 7", "version: 8");
+    assert_eq!(check(&unknown, &with_key), (Exit::BadInput, vec!["registry-version".to_owned()]));
+    let changed = text.replace("v1.1.0", "v1.3.0");
+    let expected = ["label", "storage-uri", "bytes", "staging"].map(str::to_owned).to_vec();
+    assert_eq!(check(&changed, &with_key), (Exit::BadInput, expected), "its bytes are others than its manifest says");
+    let nobody = ["--public-key", &key, "--staging", "http://127.0.0.1:1"];
+    std::fs::write(&file, &text).unwrap();
+    let words = ["check", file.to_str().unwrap(), "--registry", &url];
+    let ended = sluice(&[&words[..], &nobody].concat());
+    assert_eq!((ended.exit, ended.err.as_str()), (Exit::Failed, ""), "{}", ended.out);
+    assert!(ended.out.contains("UNKNOWN  staging") && ended.out.contains("undecided: "), "{}", ended.out);
+    let gone = sluice(&["check", "/no/such/values.yaml", "--registry", &url]);
+    assert_eq!(
+        (gone.exit, gone.out.contains("cannot read /no/such/values.yaml")),
+        (Exit::BadInput, true),
+        "{}",
+        gone.out
+    );
 }
