@@ -15,6 +15,7 @@ pub mod front;
 pub mod identity;
 pub mod infer;
 pub mod keep;
+pub mod registry;
 pub mod rollout;
 pub mod route;
 pub mod shutdown;

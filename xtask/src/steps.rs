@@ -31,6 +31,8 @@ pub(crate) enum Run {
     Python(&'static [&'static str]),
     /// A program of `tests/deploy` in the Python of [`Need::Deploy`], told by flags where things are.
     Deploy(&'static str, &'static [Given]),
+    /// The same in the Python of [`Need::Mlflow`].
+    Mlflow(&'static str, &'static [Given]),
     /// The quickstart of the release build, played as a newcomer would.
     Quickstart,
 }

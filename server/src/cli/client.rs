@@ -54,6 +54,15 @@ pub(crate) struct Client {
     what: &'static str,
 }
 
+/// An answer, whatever it says.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    /// What was asked.
+    pub(crate) url: Url,
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
+}
+
 /// What a server says of an error, V1's and V2's alike.
 #[derive(serde::Deserialize)]
 struct ErrorBody {
@@ -91,7 +100,7 @@ impl AdminArgs {
     }
 }
 
-/// The header with the token in a file.
+/// The header with the bearer token in a file of one line.
 pub(crate) fn read_token(path: &std::path::Path) -> Result<header::HeaderValue, Failure> {
     let size = std::fs::metadata(path).map_err(|error| Failure::reading(path, &error))?.len();
     if size > TOKEN_MAX {
@@ -105,6 +114,16 @@ pub(crate) fn read_token(path: &std::path::Path) -> Result<header::HeaderValue, 
     })?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+// === impl Heard ===
+
+impl Heard {
+    /// What the server says of its error.
+    pub(crate) fn said(&self) -> String {
+        let said = serde_json::from_slice::<ErrorBody>(&self.body).map(|body| body.error);
+        Clean(&said.unwrap_or_else(|_| format!("{} answers {}", self.url, self.status))).to_string()
+    }
 }
 
 // === impl Client ===
@@ -152,6 +171,17 @@ impl Client {
     ) -> Result<(header::HeaderMap, T), Failure> {
         let (answered, bytes) = self.ask(Method::POST, path, Some(body), headers).await?;
         Ok((answered, self.decode(&bytes)?))
+    }
+
+    /// `GET path`, and whatever is answered: only no answer is a failure.
+    pub(crate) async fn hear(&self, path: &[&str]) -> Result<Heard, Failure> {
+        let url = self.url(path)?;
+        let mut request = self.http.get(url.clone());
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, token.clone());
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        Ok(Heard { url, status: response.status(), body: self.body(response).await? })
     }
 
     async fn ask(

@@ -4,7 +4,9 @@
 //! and `exit`. A command reads files, asks a running server over its public ports, or starts [`crate::app`]; it
 //! must not know how a request is routed or a trial judged.
 
+mod annotation;
 mod bump;
+mod check;
 mod client;
 mod exit;
 mod explain;
@@ -38,9 +40,10 @@ const STORY: &str = "\
 Deploy = commit, rollback = revert:
   1. sluice push DIR gs://bucket/fraud/v2.3.1       digest, sign and upload a trained model
   2. sluice bump values.yaml v2.3.1 --status URL    change one line of the values file
-  3. git commit, merge                              the mounted file changes, and the server sees it
-  4. sluice status --watch                          verified, warmed up, tried on live traffic, judged
-  5. git revert                                     back at once; a bad version goes back without you
+  3. sluice check values.yaml --registry URL        what the pull request's gate asks, all of it at once
+  4. git commit, merge                              the mounted file changes, and the server sees it
+  5. sluice status --watch                          verified, warmed up, tried on live traffic, judged
+  6. git revert                                     back at once; a bad version goes back without you
 
 New here? `sluice quickstart` does all of it on this machine, in a folder of its own.
 
@@ -60,6 +63,7 @@ enum Command {
     Quickstart(quickstart::Args),
     Serve(serve::Args),
     Validate(validate::Args),
+    Check(check::Args),
     Bump(bump::Args),
     Push(push::Args),
     Status(status::Args),
@@ -122,6 +126,7 @@ impl Command {
             // What serves uses every core; what asks needs one thread.
             Self::Quickstart(args) => on_all_cores(quickstart::run(args, console)),
             Self::Serve(args) => on_all_cores(serve::run(args, console)),
+            Self::Check(args) => on_all_cores(check::run(&args, console)),
             Self::Push(args) => on_all_cores(push::run(&args, console)),
             Self::Bump(args) => on_one_thread(bump::run(&args, console)),
             Self::Status(args) => on_one_thread(status::run(&args, console)),

@@ -32,13 +32,13 @@ impl Write for Page {
 
 /// How a command line ended, and what it wrote.
 #[derive(Debug)]
-struct Ended {
-    exit: Exit,
-    out: String,
-    err: String,
+pub(super) struct Ended {
+    pub(super) exit: Exit,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
-fn sluice(args: &[&str]) -> Ended {
+pub(super) fn sluice(args: &[&str]) -> Ended {
     let (out, err) = (Page::default(), Page::default());
     let mut console = Console::plain(out.clone(), err.clone());
     let exit = run([&["sluice"], args].concat(), &mut console);
@@ -85,7 +85,7 @@ impl Fake {
     }
 }
 
-fn serve(router: Router) -> String {
+pub(super) fn serve(router: Router) -> String {
     let (sender, address) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -188,6 +188,9 @@ fn a_wrong_command_line_is_usage() {
         &["status", "--admin", "127.0.0.1:8002"],
         &["predict", "m", "--variant", "green"],
         &["push", ".", "ftp://h/x"],
+        &["push", ".", "file:///x/v1", "--registry", "http://h"],
+        &["check", "values.yaml"],
+        &["check", "values.yaml", "--registry", "h:1"],
     ] {
         let ended = sluice(line);
         assert_eq!(ended.exit, Exit::Usage, "{line:?}: {}", ended.err);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use config::{Parsed, Problem};
 
+use super::annotation::annotation;
 use super::exit::{Exit, Failure};
 use super::files;
 use super::output::{BAD, BUSY, Console, GOOD, STRONG};
@@ -150,37 +151,4 @@ fn github(checked: &[Checked], console: &mut Console) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// A workflow command of GitHub Actions; data and properties are escaped each in their own way.
-fn annotation(level: &str, problem: &Problem) -> String {
-    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-    let place = match problem.line {
-        0 => String::new(),
-        line => format!(",line={line},col={}", problem.column),
-    };
-    let title = if problem.path.is_empty() { "values" } else { &problem.path };
-    let (file, title) = (property(&problem.file), property(title));
-    format!("::{level} file={file}{place},title={title}::{}", data(&problem.message))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_annotation_survives_what_a_message_may_hold() {
-        let problem = Problem {
-            file: "a,b:c.yaml".into(),
-            line: 3,
-            column: 9,
-            path: "model.version".into(),
-            message: "100% wrong\nreally: yes".into(),
-        };
-        insta::assert_snapshot!(
-            annotation("error", &problem),
-            @"::error file=a%2Cb%3Ac.yaml,line=3,col=9,title=model.version::100%25 wrong%0Areally: yes"
-        );
-    }
 }
