@@ -15,19 +15,18 @@ FROM ${BUILD_BASE} AS program
 WORKDIR /src
 COPY . .
 # What was compiled stays in the mounts, which are no part of an image, so the program is copied out of them.
-RUN --mount=type=cache,id=sluice-registry,target=/usr/local/cargo/registry,sharing=locked \
-    --mount=type=cache,id=sluice-target,target=/src/target,sharing=locked \
+RUN --mount=type=cache,id=sluice-registry,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=sluice-target,target=/src/target \
     cargo build --locked --release --package server --bin sluice \
     && install -D target/release/sluice /out/sluice
 
-# Lists the crates that are linked, from Cargo.lock.
+# Lists the crates that are linked.
 FROM ${BUILD_BASE} AS sbom
-ARG CYCLONEDX_VERSION=0.5.9
 WORKDIR /src
 COPY . .
-RUN --mount=type=cache,id=sluice-registry,target=/usr/local/cargo/registry,sharing=locked \
-    --mount=type=cache,id=sluice-tools,target=/opt/tools,sharing=locked \
-    image/sbom.sh "${CYCLONEDX_VERSION}" /opt/tools /out/sluice.cdx.json
+RUN --mount=type=cache,id=sluice-registry,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=sluice-xtask,target=/src/target \
+    cargo run --locked --quiet --package xtask -- sbom /out/sluice.cdx.json
 
 # Gathers what the image holds.
 FROM ${BUILD_BASE} AS files

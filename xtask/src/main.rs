@@ -12,6 +12,7 @@ mod deploy;
 mod fresh;
 mod image;
 mod quickstart;
+mod sbom;
 mod setup;
 mod shell;
 mod steps;
@@ -28,9 +29,9 @@ use clap::{Args, Parser, Subcommand};
     name = "cargo xtask",
     bin_name = "cargo xtask",
     after_help = "\
-Start with `cargo xtask test`; CI runs it and `cargo xtask test-deploy`, and nothing else. What the
-tests need besides Rust (Python environments, Node packages, cargo-deny, promtool) is installed into
-a cache folder, once.
+Start with `cargo xtask test`; CI runs it, `cargo xtask test-deploy` and `cargo xtask image`, and
+nothing else. What these need besides Rust (Python environments, Node packages, cargo-deny, promtool,
+a base for the image) is installed into a cache folder, once.
 
 The cache is $XTASK_CACHE, or $XDG_CACHE_HOME/sluice, or ~/.cache/sluice.
 It may be removed at any time."
@@ -81,6 +82,8 @@ the rights that a container must be given by `--privileged`; what is missing is 
 of images is reached: the base is made from Debian's mirror, with this machine's Rust mounted into it.
 The first run compiles everything.")]
     Image(image::Options),
+    /// Write a CycloneDX list of the crates that are linked into sluice, as the image holds one
+    Sbom(sbom::Options),
     /// Run benchmark programs, in release, one after the other
     #[command(after_help = "\
 Examples:
@@ -118,6 +121,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::TestDeploy(options) => deploy::run(&options),
         Command::Fresh(options) => fresh::run(&options),
         Command::Image(options) => image::run(&options),
+        Command::Sbom(options) => sbom::run(&options),
         Command::Bench(options) => bench(&options),
     }
 }

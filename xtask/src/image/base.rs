@@ -20,6 +20,10 @@ const SUITE: &str = "bookworm";
 /// What building sluice needs besides Rust, and the certificates that go into the image.
 const PACKAGES: &str = "ca-certificates,gcc,libc6-dev";
 
+/// Debian's own repairs of it: the image holds its libraries.
+const SECURITY: &str = "deb http://deb.debian.org/debian-security bookworm-security main\n";
+const UPGRADE: &str = "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y upgrade && apt-get clean";
+
 /// What it is called in its storage.
 const NAME: &str = "localhost/sluice-build-base:bookworm";
 
@@ -44,7 +48,9 @@ pub(super) struct Base {
 impl Base {
     /// The one in the cache, made on the first use.
     pub(super) fn provide(cache: &Cache) -> Result<Self> {
-        let key = Key::new().with(SUITE).with(PACKAGES).with(NAME).with(CARGO_HOME).with(TOOLCHAIN);
+        let key = [SUITE, PACKAGES, SECURITY, UPGRADE, NAME, CARGO_HOME, TOOLCHAIN]
+            .iter()
+            .fold(Key::new(), |key, part| key.with(part));
         let folder = cache.entry("image-base", &key, make)?;
         Ok(Self { folder })
     }
@@ -59,9 +65,10 @@ impl Base {
         NAME
     }
 
-    /// What compiling needs of this machine: Rust, and the way to the registry. `work` may be written to.
-    pub(super) fn mounts(&self, work: &Path) -> Result<Vec<Mount>> {
-        let toolchain = shell::text(shell::program("rustc", work).args(["--print", "sysroot"]))?;
+    /// What compiling needs of this machine: Rust, as it is used in `root`, and the way to the registry. `work` may be
+    /// written to.
+    pub(super) fn mounts(&self, root: &Path, work: &Path) -> Result<Vec<Mount>> {
+        let toolchain = shell::text(shell::program("rustc", root).args(["--print", "sysroot"]))?;
         let settings = fresh::registry_settings()?.map(|settings| settings.text).unwrap_or_default();
         let mut mounts = vec![(PathBuf::from(toolchain), PathBuf::from(TOOLCHAIN))];
         let certificates = certificates();
@@ -84,9 +91,11 @@ fn make(folder: &Path) -> Result<()> {
     let mut debootstrap = shell::program("/usr/sbin/debootstrap", folder);
     debootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), SUITE]).arg(&root);
     shell::run(&mut debootstrap, LIMIT)?;
+    fs::write(root.join("etc/apt/sources.list.d/security.list"), SECURITY)?;
+    shell::run(shell::program("chroot", folder).arg(&root).args(["sh", "-c", UPGRADE]), LIMIT)?;
     // An archive keeps who owns what. Devices are the container's own.
     let mut tar = shell::program("tar", folder);
-    tar.args(["--create", "--one-file-system", "--exclude=./dev/*", "--exclude=./var/cache/apt/archives/*.deb"]);
+    tar.args(["--create", "--one-file-system", "--exclude=./dev/*"]);
     shell::run(tar.arg("--file").arg(&archive).arg("--directory").arg(&root).arg("."), LIMIT)?;
     let path =
         format!("PATH={CARGO_HOME}/bin:{TOOLCHAIN}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");

@@ -61,6 +61,14 @@ mod tests {
     }
 
     #[test]
+    fn without_arguments_the_dockerfile_says_the_version_of_the_workspace() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let dockerfile = std::fs::read_to_string(root.join("Dockerfile")).unwrap();
+        let version = dockerfile.lines().find_map(|line| line.strip_prefix("ARG VERSION=")).unwrap();
+        assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    }
+
+    #[test]
     fn what_is_no_commit_is_refused() {
         assert!(Labels::of("path+file:///src/server#0.1.0", "", false).is_err());
         assert!(Labels::of("server", COMMIT, false).is_err());

@@ -19,11 +19,14 @@ use crate::cache::Cache;
 use crate::setup::{Need, Tools};
 use crate::shell;
 use base::Base;
-use buildah::{Build, Storage};
+use buildah::{Build, Storage, Unpacked};
 use labels::Labels;
 
 /// What the image is called; the part after the colon is the version.
 const NAME: &str = "registry.example.com/ml/sluice";
+
+/// Where it has its SBOM.
+const SBOM: &str = "usr/share/doc/sluice/sluice.cdx.json";
 
 /// How long compiling may take, everything included.
 const COMPILE_LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -60,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         &Build {
             root: &root,
             base: base.image(),
-            mounts: base.mounts(work.path())?,
+            mounts: base.mounts(&root, work.path())?,
             kept: &cache.folder("image-mounts")?,
             program: program.as_deref(),
             labels: &labels,
@@ -68,9 +71,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         },
         COMPILE_LIMIT,
     )?;
-    check(&root, &tools, &storage, &image, work.path())?;
+    let unpacked = storage.unpacked(&image, work.path())?;
+    check(&root, &tools, &image, &unpacked)?;
     if options.program.is_none() {
-        export(&root, &storage, &image, &labels.version)?;
+        export(&root, &storage, &image, &unpacked)?;
     }
     Ok(())
 }
@@ -84,23 +88,13 @@ fn stage_of(program: &Path, work: &Path) -> Result<PathBuf> {
 }
 
 /// Looks at the image and starts it, with the programs of `tests/image`.
-fn check(root: &Path, tools: &Tools, storage: &Storage, image: &str, work: &Path) -> Result<()> {
-    let bundle = storage.unpacked(image, work)?;
-    let mut linked = shell::cargo(root);
-    // As the Dockerfile compiles it; crates that only run in the compiler are not linked.
-    linked.args(["tree", "--locked", "--package", "server", "--edges", "normal,no-proc-macro"]);
-    linked.args(["--prefix", "none", "--format", "{p}"]);
-    let crates = work.join("linked");
-    fs::write(&crates, shell::text(&mut linked)?)?;
-
+fn check(root: &Path, tools: &Tools, image: &str, unpacked: &Unpacked) -> Result<()> {
     let mut command = shell::program(tools.place(Need::Deploy)?, root);
     command.arg("tests/image/check.py");
     for (flag, path) in [("--deploy", "deploy"), ("--zoo", "models/zoo"), ("--lock", "Cargo.lock")] {
         command.args([flag, path]);
     }
-    for (flag, path) in [("--config", &bundle.config), ("--files", &bundle.files), ("--linked", &crates)] {
-        command.arg(flag).arg(path);
-    }
+    command.arg("--config").arg(&unpacked.config).arg("--files").arg(&unpacked.files);
     command.args(["--image", image]);
     // What reads manifests and starts servers is shared with the checks of the deploy tree.
     command.env("PYTHONPATH", root.join("tests/deploy")).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -108,12 +102,13 @@ fn check(root: &Path, tools: &Tools, storage: &Storage, image: &str, work: &Path
 }
 
 /// Leaves the image as a file that can be pushed, and its SBOM beside it.
-fn export(root: &Path, storage: &Storage, image: &str, version: &str) -> Result<()> {
+fn export(root: &Path, storage: &Storage, image: &str, unpacked: &Unpacked) -> Result<()> {
     let folder = target(root).join("image");
     fs::create_dir_all(&folder)?;
-    let archive = folder.join(format!("sluice-{version}.tar"));
+    let (archive, sbom) = (folder.join("sluice.tar"), folder.join("sluice.cdx.json"));
     storage.export(image, &archive)?;
-    println!("image: {}", archive.display());
+    fs::copy(unpacked.files.join(SBOM), &sbom).context("cannot copy the SBOM")?;
+    println!("the image is {}, and its SBOM {}", archive.display(), sbom.display());
     Ok(())
 }
 
