@@ -14,6 +14,7 @@ from pathlib import Path
 import contents
 import sbom
 import serving
+import trust
 from image import Image, agreed, labelled, named
 from tally import Tally
 from tree import Tree, documents
@@ -28,7 +29,8 @@ def arguments():
 
 
 def looked_at(tally, image):
-    tally.check("the image holds what it needs, for its user to read, and nothing else", contents.problems(image.entries, image.user))
+    found = contents.problems(image.entries, image.user)
+    tally.check("the image holds what it needs, for its user to read, and nothing else", found)
     for name, entry, expected in contents.planted():
         rest = [it for it in image.entries if it.path != entry.path]
         tally.refused(name, contents.problems([*rest, entry], image.user), expected)
@@ -86,6 +88,7 @@ def main():
         ready = serving.deployed(tally, given, image, tree, deployment)
         serving.alone(tally, given, image, tree)
     serving.unhealthy(tally, image)
+    trust.check(tally, image)
     failed = tally.finish()
     size = sum(it.size for it in image.entries) / 1e6
     print(f"image size_mb={size:.1f} ready_ms={ready} files={len(image.entries)} crates={crates}")

@@ -38,8 +38,9 @@ class Volume:
         return {"destination": self.target, "source": self.source, "type": "bind", "options": options}
 
 
-def specification(files, image, volumes, command=None, unchangeable=True):
-    """What crun is told. No capability, and none to be had; `command` stands in for the image's own."""
+def specification(files, image, volumes, command=None, unchangeable=True, network=True):
+    """What crun is told: no capability, and none to be had. `command` stands in for the image's own; without a `network` of
+    its own it has this machine's."""
     uid, gid = map(int, image["User"].split(":"))
     return {
         "ociVersion": "1.0.2",
@@ -53,11 +54,11 @@ def specification(files, image, volumes, command=None, unchangeable=True):
             "noNewPrivileges": True,
         },
         "mounts": [
-            *({"destination": at, "type": kind, "source": source, "options": list(options)} for at, kind, source, options in SYSTEM),
+            *(dict(zip(("destination", "type", "source", "options"), it)) for it in SYSTEM),
             *(volume.mount() for volume in volumes),
         ],
         "linux": {
-            "namespaces": [{"type": kind} for kind in NAMESPACES],
+            "namespaces": [{"type": kind} for kind in NAMESPACES if network or kind != "network"],
             "seccomp": seccomp.default(),
             "maskedPaths": list(MASKED),
             "readonlyPaths": list(UNCHANGEABLE),

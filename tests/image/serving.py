@@ -23,7 +23,7 @@ class Pod:
     """A container of the image with a model's values, its bucket and the key beside it."""
 
     def __init__(self, given, image, tree, folder):
-        self.given, self.image, self.folder = given, image, folder
+        self.image = image
         values = yaml.safe_load(tree.values(MODEL, "staging").read_text(encoding="utf-8"))
         values["model"] |= {"version": VERSION, "storageUri": f"file://{BUCKET}/{{version}}"}
         values["stable"] = {"version": VERSION}
@@ -31,11 +31,11 @@ class Pod:
         keys, self.cache = folder / "keys", folder / "cache"
         keys.mkdir()
         (keys / "release.pub").write_bytes((given.zoo / "keys/zoo.pub").read_bytes())
-        self.volumes = {
-            "values": Volume(folder / "values", "/etc/sluice/values"),
-            "keys": Volume(keys, "/etc/sluice/keys"),
-            "bucket": Volume(given.zoo / "artifacts" / MODEL, BUCKET),
-        }
+        self.volumes = [
+            Volume(folder / "values", "/etc/sluice/values"),
+            Volume(keys, "/etc/sluice/keys"),
+            Volume(given.zoo / "artifacts" / MODEL, BUCKET),
+        ]
 
     def as_deployed(self, deployment):
         """With the arguments, the user, the root and the mounts that the Deployment says."""
@@ -45,13 +45,14 @@ class Pod:
         # As `fsGroup` leaves an empty volume of the kubelet's.
         self.cache.chmod(0o2775)
         os.chown(self.cache, 0, self.image.user)
-        volumes = [*self.volumes.values(), Volume(self.cache, mounts["cache"], writable=True)]
+        volumes = [*self.volumes, Volume(self.cache, mounts["cache"], writable=True)]
         unchangeable = server["securityContext"]["readOnlyRootFilesystem"]
-        return specification(self.image.files, self.image.config, volumes, [*server["command"], *server["args"]], unchangeable)
+        command = [*server["command"], *server["args"]]
+        return specification(self.image.files, self.image.config, volumes, command, unchangeable)
 
     def by_itself(self):
         """As `docker run` with nothing but the volumes."""
-        return specification(self.image.files, self.image.config, self.volumes.values(), unchangeable=False)
+        return specification(self.image.files, self.image.config, self.volumes, unchangeable=False)
 
 
 class Running(Container):
