@@ -69,6 +69,10 @@ impl Storage {
 
     /// Builds the image.
     pub(super) fn build(&self, build: &Build<'_>, limit: Duration) -> Result<()> {
+        shell::run(&mut self.building(build), limit)
+    }
+
+    fn building(&self, build: &Build<'_>) -> Command {
         let Labels { version, revision, created, timestamp } = build.labels;
         let mut command = self.buildah("build");
         // The format that has a place for the health check. Dates are the commit's, so that one commit gives one layer.
@@ -85,8 +89,10 @@ impl Storage {
         if let Some(program) = build.program {
             command.arg("--build-context").arg(format!("program={}", program.display()));
         }
+        // Below it buildah keeps what the Dockerfile mounts as a cache.
         command.env("TMPDIR", build.kept);
-        shell::run(command.arg(build.root), limit)
+        command.arg(build.root);
+        command
     }
 
     /// The files of an image and what it says of itself, below `work`.
@@ -106,7 +112,7 @@ impl Storage {
             fs::remove_file(archive).with_context(|| format!("cannot remove {}", archive.display()))?;
         }
         let to = format!("docker-archive:{}:{image}", archive.display());
-        shell::run(self.buildah("push").args(["--quiet", image, &to]), LIMIT)
+        shell::text(self.buildah("push").args(["--quiet", image, &to])).map(drop)
     }
 
     fn buildah(&self, verb: &str) -> Command {
@@ -114,5 +120,56 @@ impl Storage {
         command.args(["--storage-driver", "vfs", "--root"]).arg(&self.folder);
         command.arg("--runroot").arg(self.folder.with_extension("run")).arg(verb);
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(program: Option<&Path>) -> String {
+        let labels = Labels {
+            version: "0.1.0".to_owned(),
+            revision: "00fd150".to_owned(),
+            created: "2026-11-26T10:46:00Z".to_owned(),
+            timestamp: "1795689960".to_owned(),
+        };
+        let build = Build {
+            root: Path::new("/src"),
+            base: "localhost/base",
+            mounts: vec![("/opt/rust".into(), "/usr/local/toolchain".into())],
+            kept: Path::new("/cache"),
+            program,
+            labels: &labels,
+            name: "sluice:0.1.0",
+        };
+        let command = Storage::at("/storage".into()).building(&build);
+        let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn only_the_base_is_replaced() {
+        let words = words(None);
+        assert!(words.contains("--build-arg BUILD_BASE=localhost/base "), "{words}");
+        assert!(words.contains("--volume /opt/rust:/usr/local/toolchain:ro /src"), "{words}");
+        assert!(!words.contains("--build-context"), "{words}");
+    }
+
+    #[test]
+    fn a_finished_program_stands_in_for_the_stage_that_compiles() {
+        let words = words(Some(Path::new("/work/program")));
+        assert!(words.ends_with("--build-context program=/work/program /src"), "{words}");
+    }
+
+    #[test]
+    fn the_dockerfile_has_the_stage_and_the_arguments() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let dockerfile = fs::read_to_string(root.join("Dockerfile")).unwrap();
+        for line in
+            ["ARG BUILD_BASE=", "ARG VERSION=", "ARG REVISION", "ARG CREATED", "COPY --from=program /out/sluice "]
+        {
+            assert!(dockerfile.lines().any(|it| it.starts_with(line)), "{line}");
+        }
     }
 }

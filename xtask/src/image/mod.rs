@@ -72,11 +72,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         COMPILE_LIMIT,
     )?;
     let unpacked = storage.unpacked(&image, work.path())?;
-    check(&root, &tools, &image, &unpacked)?;
-    if options.program.is_none() {
-        export(&root, &storage, &image, &unpacked)?;
+    let shipped = options.program.is_none().then(|| target(&root).join("image"));
+    if let Some(folder) = &shipped {
+        // Said before, since the last line is the figures'.
+        println!("what passes is left in {}", folder.display());
     }
-    Ok(())
+    check(&root, &tools, &image, &unpacked)?;
+    shipped.map_or(Ok(()), |folder| export(&folder, &storage, &image, &unpacked))
 }
 
 /// A folder that stands in for the stage that compiles.
@@ -102,13 +104,10 @@ fn check(root: &Path, tools: &Tools, image: &str, unpacked: &Unpacked) -> Result
 }
 
 /// Leaves the image as a file that can be pushed, and its SBOM beside it.
-fn export(root: &Path, storage: &Storage, image: &str, unpacked: &Unpacked) -> Result<()> {
-    let folder = target(root).join("image");
-    fs::create_dir_all(&folder)?;
-    let (archive, sbom) = (folder.join("sluice.tar"), folder.join("sluice.cdx.json"));
-    storage.export(image, &archive)?;
-    fs::copy(unpacked.files.join(SBOM), &sbom).context("cannot copy the SBOM")?;
-    println!("the image is {}, and its SBOM {}", archive.display(), sbom.display());
+fn export(folder: &Path, storage: &Storage, image: &str, unpacked: &Unpacked) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    storage.export(image, &folder.join("sluice.tar"))?;
+    fs::copy(unpacked.files.join(SBOM), folder.join("sluice.cdx.json")).context("cannot copy the SBOM")?;
     Ok(())
 }
 
