@@ -49,6 +49,8 @@ pub(crate) enum Need {
     Libraries,
     /// `cargo deny`, on the `PATH` of the step.
     Deny,
+    /// What builds an image and starts it, on the system's `PATH`.
+    Containers,
 }
 
 /// The tools set up so far, and the variables by which steps find them.
@@ -120,6 +122,10 @@ impl Tools {
             Need::Node => Some(("XTASK_NODE_MODULES", node::modules(&self.cache, "node", &lists)?.into())),
             Need::Libraries => {
                 debian::ensure(debian::LIBRARIES)?;
+                None
+            }
+            Need::Containers => {
+                debian::ensure(debian::CONTAINERS)?;
                 None
             }
             Need::Deny => Some(("PATH", path_with(&deny::folder(&self.cache)?)?)),
