@@ -1,6 +1,7 @@
 //! HTTP to a running server, for commands: one request, one answer, bounded in time and size, and failures that say
 //! what to do. Knows the addresses and the error body, not what the answers mean.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use super::output::Clean;
 pub(crate) const ADMIN_URL_ENV: &str = "SLUICE_ADMIN_URL";
 /// Says where the serving port is.
 pub(crate) const URL_ENV: &str = "SLUICE_URL";
+/// Says where a rollout is seen.
+pub(crate) const STATUS_URL_ENV: &str = "SLUICE_STATUS_URL";
 
 /// What failures call the admin port.
 const ADMIN_PORT: &str = "admin port";
@@ -79,8 +82,21 @@ pub(crate) fn base_url(text: &str) -> Result<Url, String> {
 impl AdminArgs {
     /// A client of the admin port.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        let token = self.token_file.as_deref().map(read_token).transpose()?;
-        Client::new(&self.admin, ADMIN_PORT, token)
+        Client::new(&self.admin, ADMIN_PORT, self.token()?)
+    }
+
+    /// A client of whatever port is there; `what` names it in failures.
+    pub(crate) fn client_of(&self, what: &'static str) -> Result<Client, Failure> {
+        Client::new(&self.admin, what, self.token()?)
+    }
+
+    /// A client of one of several servers that share the name of `base`.
+    pub(crate) fn client_at(&self, base: &Url, address: SocketAddr) -> Result<Client, Failure> {
+        Client::build(base, ADMIN_PORT, self.token()?, Some(address))
+    }
+
+    fn token(&self) -> Result<Option<header::HeaderValue>, Failure> {
+        self.token_file.as_deref().map(read_token).transpose()
     }
 }
 
@@ -104,14 +120,27 @@ fn read_token(path: &std::path::Path) -> Result<header::HeaderValue, Failure> {
 impl Client {
     /// A client of the server at `base`; `what` names it in failures.
     pub(crate) fn new(base: &Url, what: &'static str, token: Option<header::HeaderValue>) -> Result<Self, Failure> {
+        Self::build(base, what, token, None)
+    }
+
+    /// The same, at one `address` whatever the name of `base` stands for.
+    fn build(
+        base: &Url,
+        what: &'static str,
+        token: Option<header::HeaderValue>,
+        address: Option<SocketAddr>,
+    ) -> Result<Self, Failure> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")));
         // A proxy for the outside world has no way to this machine's own ports.
-        if is_loopback(base) {
+        if is_loopback(base) || address.is_some() {
             builder = builder.no_proxy();
+        }
+        if let (Some(address), Some(name)) = (address, base.host_str()) {
+            builder = builder.resolve(name, address);
         }
         let http =
             builder.build().map_err(|error| Failure::failed(format_args!("no HTTP client: {}", chain(&error))))?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches};
 use config::{LogFormat, Problems, Settings, SettingsLayer};
 
+use super::client;
 use super::exit::{Exit, Failure};
 use super::files;
 use super::output::Console;
@@ -14,7 +15,7 @@ use crate::telemetry::logs::{self, LogGuard, LogOptions};
 /// Bytes of a settings file.
 const SETTINGS_MAX: u64 = 1 << 20;
 /// Variables of `SLUICE_*` that other commands read, or this one before there are settings.
-const NOT_SETTINGS: [&str; 3] = ["SLUICE_SETTINGS", super::client::ADMIN_URL_ENV, super::client::URL_ENV];
+const NOT_SETTINGS: [&str; 4] = ["SLUICE_SETTINGS", client::ADMIN_URL_ENV, client::URL_ENV, client::STATUS_URL_ENV];
 
 const HELP: &str = "\
 Examples:
