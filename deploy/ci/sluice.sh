@@ -6,6 +6,8 @@
 set -euo pipefail
 exec docker run --rm --network host --entrypoint sluice --volume "$PWD:$PWD:ro" --volume /tmp:/tmp --workdir "$PWD" \
     --env MLFLOW_TRACKING_TOKEN --env MLFLOW_TRACKING_USERNAME --env MLFLOW_TRACKING_PASSWORD \
-    --env GITHUB_TOKEN --env GITHUB_REPOSITORY --env GITHUB_SHA --env GITHUB_ACTIONS \
-    --env GITLAB_TOKEN --env CI_API_V4_URL --env CI_PROJECT_ID --env CI_COMMIT_SHA \
+    --env GITHUB_ACTIONS --env GITHUB_API_URL --env GITHUB_REPOSITORY --env GITHUB_SHA --env GITHUB_TOKEN \
+    --env GITHUB_SERVER_URL --env GITHUB_RUN_ID \
+    --env GITLAB_CI --env CI_API_V4_URL --env CI_PROJECT_ID --env CI_COMMIT_SHA --env GITLAB_TOKEN --env CI_JOB_TOKEN \
+    --env CI_JOB_URL \
     "${SLUICE_IMAGE:?}" "$@"

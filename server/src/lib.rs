@@ -9,6 +9,7 @@ pub mod batch;
 pub mod bringup;
 pub mod catalog;
 pub mod cli;
+pub mod cluster;
 pub mod device;
 pub mod feed;
 pub mod front;

@@ -40,6 +40,7 @@ class Repository:
             "CALLS": str(self.calls),
             "REGISTRY_URL": "http://mlflow",
             "STAGING_URL": "http://{model}.staging",
+            "STATUS_URL": "http://{model}.{environment}",
         }
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("tree")
@@ -97,9 +98,10 @@ def gate(tally, repository):
     repository.git("revert", "--no-edit", "HEAD")
     tally.check("gate: a rollback is not held up", same(repository.script("ci/gate.sh", bad), ([], [])))
     tally.refused("gate: a base that is not there", repository.script("ci/gate.sh", "0" * 40)[0], "fatal")
-    changed = [PRODUCTION, STAGING]
     reported = repository.script("ci/report.sh", start)
-    tally.check("report: each changed file", same(reported, ([], [f"report {it}" for it in changed])))
+    expected = f"report {PRODUCTION} {STAGING} --status http://{{model}}.{{environment}} --timeout 110m"
+    tally.check("report: each changed file", same(reported, ([], [expected])))
+    tally.check("report: nothing changed, nothing said", same(repository.script("ci/report.sh", "HEAD"), ([], [])))
 
 
 def reports(repository):

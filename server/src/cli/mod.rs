@@ -15,6 +15,7 @@ mod output;
 mod predict;
 mod push;
 mod quickstart;
+mod report;
 mod serve;
 mod status;
 mod tls;
@@ -73,6 +74,7 @@ enum Command {
     Pause(verb::PauseArgs),
     Retry(verb::RetryArgs),
     Wait(wait::Args),
+    Report(report::Args),
     Predict(predict::Args),
     Explain(explain::Args),
 }
@@ -137,6 +139,7 @@ impl Command {
             Self::Retry(args) => on_one_thread(verb::retry(&args, console)),
             Self::Wait(args) => on_one_thread(wait::run(&args, console)),
             Self::Predict(args) => on_one_thread(predict::run(&args, console)),
+            Self::Report(args) => on_one_thread(report::run(&args, console)),
         }
     }
 }

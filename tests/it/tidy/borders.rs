@@ -47,6 +47,13 @@ const BORDERS: &[Border] = &[
         reason: "facts that change together are in one snapshot, the routing table",
     },
     Border {
+        names: &["kube", "k8s_openapi"],
+        within: &[""],
+        only: &["server/src/cluster/"],
+        tests_may: false,
+        reason: "a server that is in no cluster is the same server: one part knows the Kubernetes API",
+    },
+    Border {
         names: &["notify"],
         within: &[""],
         only: &["config/src/watch"],
@@ -126,6 +133,7 @@ mod tests {
         check("server/src/rollout/reconcile.rs", "use arc_swap::ArcSwap;", 1);
         check("server/src/store/pull.rs", "fn f() -> notify::Result<()> {}", 1);
         check("server/src/rollout/mod.rs", "use notify;", 1);
+        check("server/src/app.rs", "fn f(client: kube::Client) {}", 1);
     }
 
     #[test]
