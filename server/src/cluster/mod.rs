@@ -2,8 +2,8 @@
 //! mounted from, which Argo CD reads as the health of a commit (`deploy/argocd/config/health.lua`).
 //!
 //! Each process decides about its canary by itself, so each has its own say. It keeps one line in the annotation
-//! [`notice::REPORTS`], and whoever writes there writes phase and message of all lines together beside it: a function of
-//! the lines, so that no two processes write different things ([`notice`], pure). [`pace`] says when (pure), [`object`]
+//! [`REPORTS`], and whoever writes there writes phase and message of all lines together beside it: a function of
+//! the lines, so that no two processes write different things (`notice`, pure). `pace` says when (pure), `object`
 //! reads and writes, and [`Reporter`] waits. Nothing else waits for any of it, and a cluster that cannot be reached is a
 //! line in the log and a metric.
 
