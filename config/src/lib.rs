@@ -10,6 +10,7 @@ pub mod access;
 mod decode;
 mod document;
 mod edit;
+mod locate;
 mod parse;
 mod problem;
 mod schema;
@@ -19,6 +20,7 @@ pub mod watch;
 
 pub use decode::scalars::duration;
 pub use edit::{BumpError, BumpTarget, bump};
+pub use locate::locate;
 pub use parse::{Parsed, content_digest, parse};
 pub use problem::{Problem, Problems};
 pub use schema::{json_schema, values_reference};

@@ -7,6 +7,8 @@
 # Every changed values file is checked: the version is in the registry and passed its offline tests, the bucket holds the
 # bytes that the registry means, and, for production, staging runs it. A file that is again what the branch had before is
 # a rollback: it passed when it was merged, and nothing may hold it up now.
+#
+# On GitHub what is wrong is shown on the lines of the file; on GitLab in the merge request, from gate-reports/*.xml.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -27,16 +29,22 @@ returns_to_what_was() {
 }
 
 check() {
-    local file=$1 model
+    local file=$1 model environment
     model=$(basename "$(dirname "$file")")
-    case $file in
-        */values-production.yaml)
-            sluice check "$file" --registry "$REGISTRY_URL" --staging "${STAGING_URL//\{model\}/$model}"
-            ;;
-        *)
-            sluice check "$file" --registry "$REGISTRY_URL"
-            ;;
-    esac
+    environment=$(basename "$file" .yaml)
+    # The key that the servers mount; the path in the file is theirs.
+    local words=("$file" --registry "$REGISTRY_URL" --public-key base/release.pub)
+    if [[ $environment == values-production ]]; then
+        words+=(--staging "${STAGING_URL//\{model\}/$model}")
+    fi
+    if [[ ${GITHUB_ACTIONS:-} == true ]]; then
+        sluice check "${words[@]}" --format github
+    elif [[ ${GITLAB_CI:-} == true ]]; then
+        mkdir -p gate-reports
+        sluice check "${words[@]}" --format junit >"gate-reports/$model-$environment.xml"
+    else
+        sluice check "${words[@]}"
+    fi
 }
 
 # One step, so that a name of a base that is not there ends this instead of finding nothing changed.

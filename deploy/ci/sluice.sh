@@ -2,9 +2,12 @@
 # `sluice` from the image that serves, so that what checks a file is what will read it. Linked as `sluice` into the PATH.
 #
 # The host's network: a runner of the cluster's network reaches MLflow, staging and the bucket by its own identity, and no
-# credential of a cloud or a cluster is kept in CI.
+# credential of a cloud or a cluster is kept in CI. The machine's /tmp, because `sluice check` pulls the model there.
 set -euo pipefail
-exec docker run --rm --network host --entrypoint sluice --volume "$PWD:$PWD:ro" --workdir "$PWD" \
-    --env MLFLOW_TRACKING_TOKEN --env GITHUB_TOKEN --env GITHUB_REPOSITORY --env GITHUB_SHA --env GITHUB_ACTIONS \
-    --env GITLAB_TOKEN --env CI_API_V4_URL --env CI_PROJECT_ID --env CI_COMMIT_SHA \
+exec docker run --rm --network host --entrypoint sluice --volume "$PWD:$PWD:ro" --volume /tmp:/tmp --workdir "$PWD" \
+    --env MLFLOW_TRACKING_TOKEN --env MLFLOW_TRACKING_USERNAME --env MLFLOW_TRACKING_PASSWORD \
+    --env GITHUB_ACTIONS --env GITHUB_API_URL --env GITHUB_REPOSITORY --env GITHUB_SHA --env GITHUB_TOKEN \
+    --env GITHUB_SERVER_URL --env GITHUB_RUN_ID \
+    --env GITLAB_CI --env CI_API_V4_URL --env CI_PROJECT_ID --env CI_COMMIT_SHA --env GITLAB_TOKEN --env CI_JOB_TOKEN \
+    --env CI_JOB_URL \
     "${SLUICE_IMAGE:?}" "$@"

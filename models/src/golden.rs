@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::oip::{Invalid, Limits, Problems, TensorJson, tensor_count, unique};
+use crate::signature::Signature;
 use crate::tensor::{Datatype, NamedTensor, Tensor};
 
 /// Differences reported of one comparison.
@@ -126,6 +127,27 @@ impl Golden {
         let inputs = decode("input", &file.request.inputs, &mut problems)?;
         let outputs = decode("output", &file.response.outputs, &mut problems)?;
         Ok(problems.finish(Self { inputs, outputs, tolerance: file.tolerance })?)
+    }
+
+    /// Reads a golden file of a model with this signature; the inputs are then in the signature's order. What can be
+    /// told without running the model: `sluice push` refuses with these words what a server would refuse.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, or with its inputs for this model.
+    pub fn fitting(text: &[u8], signature: &Signature) -> Result<Self, Vec<String>> {
+        let mut golden = Self::parse(text).map_err(|error| vec![error.to_string()])?;
+        let checked = signature.check(&golden.inputs);
+        checked.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        golden.inputs.sort_by_key(|input| signature.inputs.iter().position(|spec| spec.name == input.name));
+        Ok(golden)
+    }
+
+    /// Everything wrong with an answer: what [`Golden::compare`] says, and NaN or Inf in any output, asked for or not.
+    #[must_use]
+    pub fn problems(&self, outputs: &[NamedTensor]) -> Vec<String> {
+        let non_finite = outputs.iter().filter(|output| output.tensor.non_finite() > 0);
+        let non_finite = non_finite.map(|output| format!("output '{}' holds NaN or Inf", output.name));
+        non_finite.chain(self.compare(outputs).err().unwrap_or_default()).collect()
     }
 
     /// Whether these outputs are the right answer.
@@ -264,6 +286,42 @@ mod tests {
             ]
         );
         assert_eq!(golden.compare(&outputs([0.5, 100.0, 0.0], "good", 9007199254740993)[..2]).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn a_file_fits_a_signature_or_says_why_not() {
+        let spec = |name: &str| crate::TensorSpec {
+            name: name.into(),
+            datatype: Datatype::Fp32,
+            shape: vec![crate::Dim::Any],
+        };
+        let signature = |names: &[&str]| Signature {
+            inputs: names.iter().map(|name| spec(name)).collect(),
+            outputs: Vec::new(),
+            batched: true,
+        };
+        let two = FILE.replace(
+            r#"[{"name": "x","#,
+            r#"[{"name": "w", "datatype": "FP32", "shape": [1], "data": [2]}, {"name": "x","#,
+        );
+        let golden = Golden::fitting(two.as_bytes(), &signature(&["x", "w"])).unwrap();
+        assert_eq!(golden.inputs.iter().map(|input| &*input.name).collect::<Vec<_>>(), ["x", "w"], "in its order");
+        let told = Golden::fitting(two.as_bytes(), &signature(&["x", "y"])).unwrap_err().join("; ");
+        assert!(told.contains("'w'") && told.contains("'y'"), "{told}");
+        assert_eq!(Golden::fitting(b"{", &signature(&[])).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn nan_is_a_problem_where_nobody_asked_for_the_output_too() {
+        let golden = Golden::parse(FILE.as_bytes()).unwrap();
+        assert_eq!(golden.problems(&outputs([0.5, 100.0, 0.0], "good", 9007199254740993)), Vec::<String>::new());
+        let named = |name: &str, value: f32| NamedTensor {
+            name: name.into(),
+            tensor: Tensor::new(Datatype::Fp32, vec![1], value.to_le_bytes().to_vec().into()).unwrap(),
+        };
+        let mut more = outputs([0.5, 100.0, 0.0], "good", 9007199254740993);
+        more.push(named("extra", f32::NAN));
+        assert_eq!(golden.problems(&more), ["output 'extra' holds NaN or Inf"]);
     }
 
     #[test]

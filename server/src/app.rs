@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::background::Background;
 use crate::bringup::Bringup;
 use crate::catalog::{Catalog, ReadinessRule};
+use crate::cluster::{Place, Reporter};
 use crate::device::{self, Device};
 use crate::feed;
 use crate::front::admin::{self, AdminOptions};
@@ -133,6 +134,12 @@ pub struct App {
 impl App {
     /// Builds everything, binds the ports and starts to serve. Returns before any model is up.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let place = settings.status_configmap.as_ref().and_then(|_| cluster());
+        Self::start_in(place, settings).await
+    }
+
+    /// The same in a cluster that is not found but given.
+    pub async fn start_in(place: Option<Place>, settings: Settings) -> Result<Self, StartError> {
         // What can be wrong with the settings comes first, so that a refused start leaves nothing behind.
         let token = settings.admin_token_file.as_ref().map(read_token).transpose()?;
         let secured = Secured::load(&settings, token).map_err(StartError::Credentials)?;
@@ -168,6 +175,11 @@ impl App {
             stopping.cancelled().await;
         });
         background.spawn("reconcile", reconciler.run());
+        if let (Some(place), Some(configmap)) = (place, &settings.status_configmap) {
+            let jitter = Box::new(rand::random::<f64>);
+            let reporter = Reporter::new(&place, configmap, metrics.annotations.clone(), jitter);
+            background.spawn("cluster", reporter.run(rollout.status(), stop_rollout.clone()));
+        }
         let (draining, stop_serving) = (CancellationToken::new(), CancellationToken::new());
         let stop_admin = CancellationToken::new();
         let limits = limits(&settings);
@@ -350,6 +362,12 @@ fn start_device(settings: &Settings, background: Background) -> Result<Device, S
 
 fn store_options(settings: &Settings) -> StoreOptions {
     StoreOptions::new(settings.cache.clone(), settings.cache_bytes_max)
+}
+
+/// Where annotations are written. A server that cannot tell anybody serves all the same.
+fn cluster() -> Option<Place> {
+    let found = Place::of_this_process();
+    found.inspect_err(|error| tracing::warn!(%error, "--status-configmap has no effect")).ok()
 }
 
 type Feed = futures::future::BoxFuture<'static, ()>;

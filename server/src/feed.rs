@@ -26,15 +26,18 @@ pub fn merge<'a>(sources: impl IntoIterator<Item = &'a Observed>) -> DesiredMode
     // Stable: files that are there keep their order among each other.
     files.sort_by_key(|(_, file)| is_gone(file));
     let mut owners = BTreeMap::new();
+    let mut revisions = BTreeSet::new();
     for (path, file) in files {
         let problem = file.error.as_ref().map(ToString::to_string);
+        let revision = file.revision.map(|revision| revision.to_string());
         let Some(parsed) = &file.last_good else {
             desired.problems.extend(problem);
+            revisions.extend(revision);
             continue;
         };
         let name = parsed.values.model.name.clone();
         match desired.models.entry(name.clone()) {
-            Entry::Occupied(_) if is_gone(file) => {}
+            Entry::Occupied(_) if is_gone(file) => continue,
             Entry::Occupied(_) => desired.problems.push(format!(
                 "{path}: model.name: `{name}` is declared by {} already; give each model one file",
                 owners[&name]
@@ -45,7 +48,9 @@ pub fn merge<'a>(sources: impl IntoIterator<Item = &'a Observed>) -> DesiredMode
                 owners.insert(name, path);
             }
         }
+        revisions.extend(revision);
     }
+    desired.revisions = revisions.into_iter().collect();
     desired
 }
 
@@ -153,6 +158,26 @@ mod tests {
         let desired = merge([&source(&[("a.yaml", never)])]);
         assert!(desired.models.is_empty());
         assert_eq!(desired.problems, ["not YAML"]);
+    }
+
+    #[test]
+    fn the_revision_of_a_file_is_that_of_its_last_content_in_force_or_not() {
+        let text = |content: &str| config::content_digest(content.as_bytes());
+        let read = |name, revision| {
+            let state = FileState { revision: Some(text(revision)), ..file(name, Some("not valid")) };
+            merge([&source(&[("a.yaml", state)])]).revisions
+        };
+        assert_eq!(read("a", "refused"), [text("refused").to_string()]);
+        let never = FileState { last_good: None, revision: Some(text("x")), error: None };
+        assert_eq!(merge([&source(&[("a.yaml", never)])]).revisions, [text("x").to_string()]);
+        let both = [("a.yaml", version("m", "v1", None)), ("b.yaml", version("n", "v1", None))];
+        let mut revisions: Vec<String> = both.iter().map(|(_, file)| file.revision.unwrap().to_string()).collect();
+        revisions.sort();
+        assert_eq!(merge([&source(&both)]).revisions, revisions);
+        // A file that was renamed is read under its new name.
+        let gone = FileState { error: Some(FileError::Gone), ..version("m", "v1", None) };
+        let renamed = merge([&source(&[("a.yaml", gone), ("b.yaml", version("m", "v2", None))])]);
+        assert_eq!(renamed.revisions, [version("m", "v2", None).revision.unwrap().to_string()]);
     }
 
     #[test]

@@ -89,7 +89,7 @@ mod tests {
         let remembered = LastKnownGood::from([("a".to_owned(), digest(1)), ("b".to_owned(), digest(2))]);
         let check = |models: Vec<ModelStatus>, problems: &[&str], expected: &[u8]| {
             let problems = problems.iter().map(ToString::to_string).collect();
-            let kept = digests(&remembered, &Status { models, problems, notes: Vec::new() });
+            let kept = digests(&remembered, &Status { models, problems, ..Status::default() });
             assert_eq!(kept, expected.iter().map(|n| digest(*n)).collect());
         };
         check(vec![], &[], &[1, 2]);

@@ -54,6 +54,35 @@ impl From<Full> for SubmitError {
     }
 }
 
+/// What became of a request that a version was asked.
+#[derive(Debug)]
+pub enum Submitted {
+    /// It was answered on the calling thread, or refused.
+    Done(Result<Answer, SubmitError>),
+    /// It waits for its batch.
+    Queued(Queued),
+}
+
+/// A request in a version's queue. Dropped, nobody waits for it any more.
+#[derive(Debug)]
+pub struct Queued {
+    answer: oneshot::Receiver<Result<Answer, BatchError>>,
+    deadline: Instant,
+}
+
+impl Queued {
+    /// Waits for the answer, until the request's deadline.
+    pub async fn answer(self) -> Result<Answer, SubmitError> {
+        match tokio::time::timeout_at(self.deadline, self.answer).await {
+            Ok(Ok(result)) => Ok(result?),
+            // The worker drops an entry unanswered when its deadline passed while it waited.
+            Ok(Err(_)) if Instant::now() >= self.deadline => Err(SubmitError::Deadline),
+            Ok(Err(_)) => Err(BatchError::Gone.into()),
+            Err(_) => Err(SubmitError::Deadline),
+        }
+    }
+}
+
 impl LiveVersion {
     /// Starts the queue of a warmed and gated executable.
     #[must_use]
@@ -135,32 +164,18 @@ impl LiveVersion {
         if self.signature.batched { self.serving.max_batch_size } else { usize::MAX }
     }
 
-    /// Answers checked inputs of `rows` rows, in the signature's order, before `deadline`.
-    pub async fn submit(
-        &self,
-        inputs: Vec<NamedTensor>,
-        rows: usize,
-        deadline: Instant,
-    ) -> Result<Answer, SubmitError> {
+    /// Answers checked inputs of `rows` rows, in the signature's order, before `deadline`: at once, or from the queue.
+    pub fn submit(&self, inputs: Vec<NamedTensor>, rows: usize, deadline: Instant) -> Submitted {
         if self.serving.queue_delay_max.is_zero() && self.executable.runs_inline(rows, &inputs) {
-            return self.submit_inline(&inputs, rows, deadline);
+            return Submitted::Done(self.submit_inline(&inputs, rows, deadline));
         }
         let (reply, answer) = oneshot::channel();
         let shape_key = if self.signature.batched { shape_key(&inputs) } else { 0 };
         let rows = if self.signature.batched { rows } else { 1 };
-        self.queue.push(Pending {
-            rows,
-            shape_key,
-            arrived: Instant::now(),
-            deadline,
-            work: Work { inputs, reply },
-        })?;
-        match tokio::time::timeout_at(deadline, answer).await {
-            Ok(Ok(result)) => Ok(result?),
-            // The worker drops an entry unanswered when its deadline passed while it waited.
-            Ok(Err(_)) if Instant::now() >= deadline => Err(SubmitError::Deadline),
-            Ok(Err(_)) => Err(BatchError::Gone.into()),
-            Err(_) => Err(SubmitError::Deadline),
+        let work = Work { inputs, reply };
+        match self.queue.push(Pending { rows, shape_key, arrived: Instant::now(), deadline, work }) {
+            Ok(()) => Submitted::Queued(Queued { answer, deadline }),
+            Err(full) => Submitted::Done(Err(full.into())),
         }
     }
 

@@ -141,13 +141,17 @@ def notified(made, config_map):
 
 
 def configured(tree, kubectl):
-    """What `kubectl kustomize argocd/config` makes: the script under the key that Argo CD reads."""
+    """What `kubectl kustomize argocd/config` makes: script and ignored fields under the keys that Argo CD reads."""
     done = subprocess.run([kubectl, "kustomize", tree.folder / "argocd/config"], capture_output=True, text=True, timeout=60)
     objects = {it["metadata"]["name"]: it for it in documents(done.stdout)}
+    data = objects.get("argocd-cm", {}).get("data", {})
     script = (tree.folder / "argocd/config/health.lua").read_text(encoding="utf-8")
     key = "resource.customizations.health.ConfigMap"
-    if objects.get("argocd-cm", {}).get("data", {}).get(key) != script:
+    if data.get(key) != script:
         yield f"argocd-cm does not hold the script under {key}: {done.stderr}"
+    ignored = yaml.safe_load(data.get("resource.customizations.ignoreResourceUpdates.ConfigMap", ""))
+    if ignored != {"jsonPointers": ["/metadata/annotations/sluice.dev~1reports"]}:
+        yield f"Argo CD ignores updates of {ignored}, and servers renew their lines in sluice.dev/reports"
     yield from fields(objects.values())
 
 

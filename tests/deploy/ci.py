@@ -17,6 +17,7 @@ from tree import Tree, arguments
 # Stands in for `sluice`: writes down how it was called, and fails for a file that holds the word.
 STUB = """#!/bin/sh
 echo "$@" >> "$CALLS"
+if [ "$1" = check ]; then echo "<checked/>"; fi
 if [ "$1" = check ] && grep -q refuse-me "$2"; then exit 1; fi
 """
 REQUIRED = ["values", "render", "gate"]
@@ -32,12 +33,14 @@ class Repository:
         program.parent.mkdir()
         program.write_text(STUB, encoding="utf-8")
         program.chmod(0o755)
+        hosts = ("GITHUB_ACTIONS", "GITLAB_CI")
         self.environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in hosts},
             "PATH": f"{program.parent}:{os.environ['PATH']}",
             "CALLS": str(self.calls),
             "REGISTRY_URL": "http://mlflow",
             "STAGING_URL": "http://{model}.staging",
+            "STATUS_URL": "http://{model}.{environment}",
         }
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("tree")
@@ -56,10 +59,11 @@ class Repository:
         file = self.folder / path
         file.write_text(file.read_text(encoding="utf-8") + f"# {line}\n", encoding="utf-8")
 
-    def script(self, *words):
+    def script(self, *words, host=None):
         """What a script complains about, and how it called sluice."""
         self.calls.write_text("", encoding="utf-8")
-        problems = failure(words, cwd=self.folder, env=self.environment)
+        environment = {**self.environment, **({host: "true"} if host else {})}
+        problems = failure(words, cwd=self.folder, env=environment)
         return problems, self.calls.read_text(encoding="utf-8").splitlines()
 
 
@@ -74,12 +78,18 @@ def gate(tally, repository):
     tally.check("gate: nothing changed, nothing asked", same(repository.script(*ask), ([], [])))
     repository.append(STAGING, "one")
     repository.commit("staging")
-    staging = f"check {STAGING} --registry http://mlflow"
+    checked = "--registry http://mlflow --public-key base/release.pub"
+    staging = f"check {STAGING} {checked}"
     tally.check("gate: staging does not ask staging", same(repository.script(*ask), ([], [staging])))
     repository.append(PRODUCTION, "two")
     repository.commit("production")
-    production = f"check {PRODUCTION} --registry http://mlflow --staging http://fraud-detection.staging"
+    production = f"check {PRODUCTION} {checked} --staging http://fraud-detection.staging"
     tally.check("gate: production asks staging", same(repository.script(*ask), ([], [production, staging])))
+    annotated = [f"{it} --format github" for it in (production, staging)]
+    tally.check("gate: annotations on GitHub", same(repository.script(*ask, host="GITHUB_ACTIONS"), ([], annotated)))
+    filed = [f"{it} --format junit" for it in (production, staging)]
+    tally.check("gate: JUnit on GitLab", same(repository.script(*ask, host="GITLAB_CI"), ([], filed)))
+    tally.check("gate: a file for each report", reports(repository))
     repository.append(PRODUCTION, "refuse-me")
     bad = repository.commit("bad")
     problems, calls = repository.script(*ask)
@@ -88,9 +98,19 @@ def gate(tally, repository):
     repository.git("revert", "--no-edit", "HEAD")
     tally.check("gate: a rollback is not held up", same(repository.script("ci/gate.sh", bad), ([], [])))
     tally.refused("gate: a base that is not there", repository.script("ci/gate.sh", "0" * 40)[0], "fatal")
-    changed = [PRODUCTION, STAGING]
     reported = repository.script("ci/report.sh", start)
-    tally.check("report: each changed file", same(reported, ([], [f"report {it}" for it in changed])))
+    expected = f"report {PRODUCTION} {STAGING} --status http://{{model}}.{{environment}} --timeout 110m"
+    tally.check("report: each changed file", same(reported, ([], [expected])))
+    tally.check("report: nothing changed, nothing said", same(repository.script("ci/report.sh", "HEAD"), ([], [])))
+
+
+def reports(repository):
+    """What GitLab is told to collect is what the script writes, for each changed file."""
+    pipeline = yaml.safe_load((repository.folder / "ci/gitlab/.gitlab-ci.yml").read_text(encoding="utf-8"))
+    pattern = pipeline["gate"]["artifacts"]["reports"]["junit"]
+    written = {it.name: it.read_text(encoding="utf-8") for it in repository.folder.glob(pattern)}
+    yield from same(sorted(written), [f"fraud-detection-values-{it}.xml" for it in ("production", "staging")])
+    yield from same(set(written.values()), {"<checked/>\n"})
 
 
 def values(tally, tree, repository):

@@ -9,6 +9,7 @@ import sys
 
 import yaml
 
+import pods
 import schemas
 from tally import Tally
 from tree import PRODUCTION, Tree, arguments, documents
@@ -84,6 +85,20 @@ def mounts(objects):
         yield "`replicas` is the autoscaler's"
 
 
+def told(objects):
+    """The server writes what it says of its rollouts on the ConfigMap that it reads, and may."""
+    name = only(objects, "ConfigMap", "-values")["metadata"]["name"]
+    flags = dict(it.split("=", 1) for it in pods.arguments(objects, "Deployment") if "=" in it)
+    if flags.get("--status-configmap") != name:
+        yield f"it writes on {flags.get('--status-configmap')}, and the values are in {name}"
+    rules = only(objects, "Role")["rules"]
+    if rules != [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [name], "verbs": ["get", "patch"]}]:
+        yield f"the role is {rules}"
+    ports = [port["port"] for rule in only(objects, "NetworkPolicy")["spec"]["egress"] for port in rule["ports"]]
+    if 443 not in ports:
+        yield "the Kubernetes API cannot be reached"
+
+
 def stopping(objects, values):
     """A request that is in the server when the pod is deleted can be answered, within every limit on the way."""
     pod = only(objects, "Deployment")["spec"]["template"]["spec"]
@@ -141,7 +156,7 @@ def selectors(objects):
             yield f"{document['kind']}/{document['metadata']['name']} selects {found}, and pods have {wanted}"
 
 
-def witness(objects):
+def witness(objects, server):
     """The Job is over within its limit, and waits for the very file that its own ConfigMap holds."""
     job = only(objects, "Job")
     [container] = job["spec"]["template"]["spec"]["containers"]
@@ -152,6 +167,10 @@ def witness(objects):
         yield "it is no PostSync hook"
     if flags["--for"] != "observed":
         yield f"it waits for {flags['--for']}, which takes as long as the canary"
+    [headless] = [it for it in server if it["kind"] == "Service" and it["spec"].get("clusterIP") == "None"]
+    [port] = [it["port"] for it in headless["spec"]["ports"] if it["name"] == "admin"]
+    if flags.get("--service") != f"{headless['metadata']['name']}:{port}":
+        yield f"it asks {flags.get('--service')}, and not every server: {headless['metadata']['name']}:{port}"
     name = only(objects, "ConfigMap")["metadata"]["name"]
     if job["spec"]["template"]["spec"]["volumes"] != [{"name": "expected", "configMap": {"name": name}}]:
         yield f"it does not mount {name}"
@@ -226,7 +245,11 @@ def planted_rules(tally, objects, values):
     def foreign(deployment, _):
         deployment["spec"]["selector"]["matchLabels"]["app.kubernetes.io/instance"] = "another"
 
+    def mute(_, spec):
+        spec["containers"][0]["env"] = []
+
     faults = [
+        ("a variable that is not there", told, mute, "it writes on $(INSTANCE)-values"),
         ("a mounted file", mounts, mount, "subPath"),
         ("a checksum of the values", mounts, checksum, "checksum/"),
         ("a hash in the ConfigMap's name", mounts, renamed, "the volume is"),
@@ -258,13 +281,14 @@ def main():
             for tool, objects in (("kustomize", kustomized), ("helm", helmed)):
                 tally.check(f"{name}, {tool}: the file's own bytes", same_bytes(path, objects, "-values"))
                 tally.check(f"{name}, {tool}: the mount follows the file", mounts(objects))
+                tally.check(f"{name}, {tool}: the server tells Argo CD where it looks", told(objects))
             found = [f"{it['kind']}: {problem}" for it in kustomized + helmed + watching for problem in schemas.problems(it)]
             tally.check(f"{name}: a cluster takes {len(helmed)} and {len(watching)} objects", found)
             tally.check(f"{name}: requests are answered before the pod ends", stopping(helmed, values))
             tally.check(f"{name}: probes ask the right ports", probes(helmed))
             tally.check(f"{name}: the cache fits its volume", cache(helmed))
             tally.check(f"{name}: selectors", selectors(helmed))
-            tally.check(f"{name}: the witness", [*witness(watching), *same_bytes(path, watching, "-expected")])
+            tally.check(f"{name}: the witness", [*witness(watching, helmed), *same_bytes(path, watching, "-expected")])
         planted(tally, helmed)
         planted_rules(tally, helmed, values)
         tally.check(f"{model}: both tools render the same with TLS and an access file", encrypted(tree, given.kubectl, model))

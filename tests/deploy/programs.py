@@ -1,7 +1,18 @@
-"""Programs that are started and must succeed, and those of the tree that are asked for what they would write."""
+"""What a check is given, programs that are started and must succeed, and those of the tree that are asked for what they
+would write."""
 
+import argparse
 import importlib.util
 import subprocess
+from pathlib import Path
+
+
+def paths(description, *flags):
+    """What each of `flags` names, all paths."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    for flag in flags:
+        parser.add_argument(flag, required=True, type=lambda text: Path(text).absolute())
+    return parser.parse_args()
 
 
 def sluice(program, *words):

@@ -1,6 +1,5 @@
 """The deploy tree, and what the real programs make of it."""
 
-import argparse
 import contextlib
 import shutil
 import subprocess
@@ -10,15 +9,14 @@ from pathlib import Path
 import helm_python
 import yaml
 
+from programs import paths
+
 PRODUCTION = "production"
 
 
 def arguments(description, *flags):
     """`--deploy` and `flags`, all paths."""
-    parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    for flag in ("--deploy", *flags):
-        parser.add_argument(flag, required=True, type=lambda text: Path(text).absolute())
-    return parser.parse_args()
+    return paths(description, "--deploy", *flags)
 
 
 def documents(text):

@@ -16,6 +16,7 @@ import jsonschema
 import yaml
 
 import exposition
+import pods
 from programs import failure, sluice
 from running import Sluice, free_ports, status, text
 from tally import Tally
@@ -53,21 +54,15 @@ def mount(folder, name, content):
     (folder / name).symlink_to(f"..data/{name}")
 
 
-def container(objects, kind):
-    [found] = [it for it in objects if it["kind"] == kind]
-    [first] = found["spec"]["template"]["spec"]["containers"]
-    return first
-
-
 class Server(Sluice):
     """The container of the Deployment, as a process."""
 
     def __init__(self, given, objects, folder):
-        self.container = container(objects, "Deployment")
+        self.container = pods.container(objects, "Deployment")
         ports = [it["containerPort"] for it in self.container["ports"]]
         self.ports = dict(zip(ports, free_ports(len(ports))))
         mounts = {it["mountPath"]: str(folder / it["name"]) for it in self.container["volumeMounts"]}
-        words = [self.placed(argument, mounts) for argument in self.container["args"]]
+        words = [self.placed(argument, mounts) for argument in pods.arguments(objects, "Deployment")]
         super().__init__(given.sluice, words, folder / "log")
 
     def placed(self, argument, mounts):
@@ -129,10 +124,10 @@ def scraped(server, objects, adapter):
 def waited(given, server, objects, folder):
     """The Job's own command, with this machine's paths and address."""
     words = []
-    for argument in container(objects, "Job")["args"]:
+    for argument in pods.arguments(objects, "Job"):
         flag, _, value = argument.partition("=")
         value = str(folder / "values/values.yaml") if flag == "--values" else value
-        value = server.url("admin") if flag == "--admin" else value
+        value = server.url("admin").removeprefix("http://") if flag == "--service" else value
         words.append(f"{flag}={value}" if value else flag)
     return failure([given.sluice, *words])
 

@@ -1,6 +1,7 @@
 //! Whole-server tests.
 
 mod bad_input;
+mod cluster;
 mod interop;
 mod mount;
 mod rollout;

@@ -51,7 +51,7 @@ fn every_path_is_in_the_table_of_routes() {
 
 #[test]
 fn unsafe_stays_where_it_is_argued() {
-    assert_holds(borders::unsafe_within_kernels);
+    assert_holds(borders::unsafe_where_argued);
 }
 
 #[test]

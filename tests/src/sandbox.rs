@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use config::{Settings, SettingsLayer};
 use server::app::App;
+use server::cluster::Place;
 use server::rollout::Status;
 use server::rollout::status::ModelStatus;
 use tempfile::TempDir;
@@ -96,6 +97,15 @@ impl Sandbox {
 
     /// Starts the server on the mount.
     pub async fn start(&self) -> anyhow::Result<Running> {
+        Ok(Running { app: App::start(self.resolved()?).await? })
+    }
+
+    /// The same as a pod of a cluster.
+    pub async fn start_in(&self, place: Place) -> anyhow::Result<Running> {
+        Ok(Running { app: App::start_in(Some(place), self.resolved()?).await? })
+    }
+
+    fn resolved(&self) -> anyhow::Result<Settings> {
         let mut flags = SettingsLayer::new();
         flags.set("values", self.kubelet.mount().display().to_string());
         flags.set("cache", self.cache().display().to_string());
@@ -106,8 +116,7 @@ impl Sandbox {
         for (name, value) in &self.settings {
             flags.set(name, value.clone());
         }
-        let settings = Settings::resolve(&flags, std::iter::empty(), None)?;
-        Ok(Running { app: App::start(settings).await? })
+        Ok(Settings::resolve(&flags, std::iter::empty(), None)?)
     }
 }
 

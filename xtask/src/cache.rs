@@ -75,8 +75,15 @@ impl Cache {
         Ok(folder)
     }
 
+    /// A folder that only gathers things, none of them needed.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(folder)
+    }
+
     /// Held by one process at a time for each name, until it is dropped.
-    fn lock(&self, name: &str) -> Result<File> {
+    pub(crate) fn lock(&self, name: &str) -> Result<File> {
         let path = self.folder.join(format!("{name}.lock"));
         let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         file.lock().with_context(|| format!("cannot lock {}", path.display()))?;

@@ -10,7 +10,9 @@ mod cache;
 mod clock;
 mod deploy;
 mod fresh;
+mod image;
 mod quickstart;
+mod sbom;
 mod setup;
 mod shell;
 mod steps;
@@ -27,9 +29,9 @@ use clap::{Args, Parser, Subcommand};
     name = "cargo xtask",
     bin_name = "cargo xtask",
     after_help = "\
-Start with `cargo xtask test`; CI runs it and `cargo xtask test-deploy`, and nothing else. What the
-tests need besides Rust (Python environments, Node packages, cargo-deny, promtool) is installed into
-a cache folder, once.
+Start with `cargo xtask test`; CI runs it, `cargo xtask test-deploy` and `cargo xtask image`, and
+nothing else. What these need besides Rust (Python environments, Node packages, cargo-deny, promtool,
+a base for the image) is installed into a cache folder, once.
 
 The cache is $XTASK_CACHE, or $XDG_CACHE_HOME/sluice, or ~/.cache/sluice.
 It may be removed at any time."
@@ -69,6 +71,19 @@ that needs about 20 GB and is removed at the end. Proxy, certificate and registr
 kept; nothing else of your environment is. The commands that the quickstart prints are typed as
 printed, and what comes of each is checked; `--play-only PROGRAM` does only that, in a minute.")]
     Fresh(fresh::Options),
+    /// Build the image, look into it, start it as a cluster would, and print how big and how quick it is
+    #[command(after_help = "\
+Examples:
+  cargo xtask image                                    compiled in the image's builder; leaves a file to push
+  cargo xtask image --program target/release/sluice    a minute, without compiling
+
+Needs root, Debian 12's packages buildah, crun and debootstrap (installed where they are missing), and
+the rights that a container must be given by `--privileged`; what is missing is said first. No registry
+of images is reached: the base is made from Debian's mirror, with this machine's Rust mounted into it.
+The first run compiles everything.")]
+    Image(image::Options),
+    /// Write a CycloneDX list of the crates that are linked into sluice, as the image holds one
+    Sbom(sbom::Options),
     /// Run benchmark programs, in release, one after the other
     #[command(after_help = "\
 Examples:
@@ -105,6 +120,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Test(options) => test::run(&options),
         Command::TestDeploy(options) => deploy::run(&options),
         Command::Fresh(options) => fresh::run(&options),
+        Command::Image(options) => image::run(&options),
+        Command::Sbom(options) => sbom::run(&options),
         Command::Bench(options) => bench(&options),
     }
 }

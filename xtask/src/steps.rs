@@ -31,6 +31,8 @@ pub(crate) enum Run {
     Python(&'static [&'static str]),
     /// A program of `tests/deploy` in the Python of [`Need::Deploy`], told by flags where things are.
     Deploy(&'static str, &'static [Given]),
+    /// The same in the Python of [`Need::Mlflow`].
+    Mlflow(&'static str, &'static [Given]),
     /// The quickstart of the release build, played as a newcomer would.
     Quickstart,
 }
@@ -60,23 +62,20 @@ pub(crate) const STEPS: &[Step] = &[
         name: "fmt",
         holds: "the code is formatted",
         needs: &[],
-        runs: &[Run::Cargo(&["fmt", "--all", "--check"])],
+        runs: &[
+            Run::Cargo(&["fmt", "--all", "--check"]),
+            Run::Cargo(&["fmt", "--manifest-path", DRIVER_FACTS, "--check"]),
+        ],
         limit: minutes(2),
     },
     Step {
         name: "clippy",
         holds: "no warning in any target",
         needs: &[],
-        runs: &[Run::Cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--keep-going",
-            FAILPOINTS,
-            "--",
-            "-D",
-            "warnings",
-        ])],
+        runs: &[
+            Run::Cargo(&["clippy", "--workspace", "--all-targets", "--keep-going", FAILPOINTS, "--", "-D", "warnings"]),
+            Run::Cargo(&["clippy", "--locked", "--manifest-path", DRIVER_FACTS, "--", "-D", "warnings"]),
+        ],
         limit: minutes(40),
     },
     Step {
@@ -133,6 +132,9 @@ pub(crate) const STEPS: &[Step] = &[
 /// Tests stop the process and break its disk at named places. The steps before the release build share this feature,
 /// so that they share what they compile.
 pub(crate) const FAILPOINTS: &str = "--features=server/failpoints";
+
+/// The workspace that the root excludes. It is read, formatted and compiled like the others.
+const DRIVER_FACTS: &str = "tests/cuda-standin/driver-facts/Cargo.toml";
 
 const fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)

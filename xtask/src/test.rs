@@ -94,7 +94,8 @@ fn command(run: &Run, root: &Path, tools: &Tools) -> Result<Option<Command>> {
     let mut command = match run {
         Run::Cargo(_) | Run::CargoWith(..) => shell::cargo(root),
         Run::Python(_) => shell::program(tools.place(Need::Python)?, root),
-        Run::Deploy(program, given) => deploy_check(program, given, root, tools)?,
+        Run::Deploy(program, given) => deploy_check(Need::Deploy, program, given, root, tools)?,
+        Run::Mlflow(program, given) => deploy_check(Need::Mlflow, program, given, root, tools)?,
         Run::Quickstart => return Ok(None),
     };
     if let Run::CargoWith((key, value), _) = run {
@@ -107,8 +108,8 @@ fn command(run: &Run, root: &Path, tools: &Tools) -> Result<Option<Command>> {
 }
 
 /// A program of `tests/deploy`, with what it is given.
-fn deploy_check(program: &str, given: &[Given], root: &Path, tools: &Tools) -> Result<Command> {
-    let python = tools.place(Need::Deploy)?;
+fn deploy_check(python: Need, program: &str, given: &[Given], root: &Path, tools: &Tools) -> Result<Command> {
+    let python = tools.place(python)?;
     let mut command = shell::program(python, root);
     command.arg(Path::new("tests/deploy").join(program));
     // The tree has programs of its own, and it is read, not written to.

@@ -8,8 +8,9 @@ use crate::values::{
     Digest, ModelName, ModelSpec, Refused, Registry, Signing, SigningPolicy, StorageUri, Version, VersionSpec, defaults,
 };
 
-const FORMATS: [(&str, &str); 4] =
-    [("onnx", "onnx"), ("safetensors", "safetensors"), ("xgboost", "xgboost"), ("lightgbm", "lightgbm")];
+const FORMATS: [(&str, &str); 1] = [("onnx", "onnx")];
+/// Formats that an artifact may have and that nothing loads yet.
+const FORMATS_LATER: [&str; 3] = ["safetensors", "xgboost", "lightgbm"];
 const REPLICAS_MAX: u64 = 10_000;
 const URI_BYTES_MAX: usize = 2048;
 
@@ -131,7 +132,7 @@ fn registry(here: &Cursor<'_>, report: &mut Report) -> Option<Registry> {
     let name = map.required("name", "write the registered model's name", report);
     let name = name.and_then(|cursor| cursor.parsed(report, short));
     let version = map.required("version", "write the registry's version number, such as 17", report);
-    let version = version.and_then(|cursor| cursor.whole(report, 1..=u64::MAX));
+    let version = version.and_then(|cursor| cursor.quotable_whole(report, 1..=u64::MAX));
     let run_id = optional(map.get("runId"), report, |cursor, report| cursor.parsed(report, run_id));
     map.finish(report);
     kind?;
@@ -151,11 +152,11 @@ fn run_id(text: &str) -> Result<String, Refused> {
 /// `onnx`, or `{name: onnx, version: "1"}` as KServe writes it. The version is for people; the artifact says its own.
 fn format(here: &Cursor<'_>, report: &mut Report) -> Option<String> {
     if here.node.text().is_some() {
-        return here.choice(report, &FORMATS).map(str::to_owned);
+        return format_name(here, report).map(str::to_owned);
     }
     let mut map = here.map(report, "Format")?;
-    let name = map.required("name", "write onnx, safetensors, xgboost or lightgbm", report);
-    let name = name.and_then(|cursor| cursor.choice(report, &FORMATS));
+    let name = map.required("name", "write onnx", report);
+    let name = name.and_then(|cursor| format_name(&cursor, report));
     let version = map.get("version").is_none_or(|cursor| {
         cursor.node.text().is_some() || {
             cursor.wrong(report, format!("{} is not a version; write it quoted", cursor.node.found()));
@@ -164,6 +165,14 @@ fn format(here: &Cursor<'_>, report: &mut Report) -> Option<String> {
     });
     map.finish(report);
     name.filter(|_| version).map(str::to_owned)
+}
+
+fn format_name(cursor: &Cursor<'_>, report: &mut Report) -> Option<&'static str> {
+    if let Some(later) = cursor.node.text().filter(|text| FORMATS_LATER.contains(text)) {
+        cursor.wrong(report, format!("format {later} is not built yet; export the model to ONNX and write onnx"));
+        return None;
+    }
+    cursor.choice(report, &FORMATS)
 }
 
 /// What the absence of `model.signing` means.

@@ -38,8 +38,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A whole number in `range`; a quoted one counts too.
+    /// A whole number in `range`. A quoted one is text, as it is to whoever else reads the file.
     pub(crate) fn whole(&self, report: &mut Report, range: RangeInclusive<u64>) -> Option<u64> {
+        match self.plain() {
+            Some((Plain::Text, written)) if written.parse::<u64>().is_ok() => {
+                self.wrong(report, format!("{} is text; write {written} without quotes", self.node.found()));
+                None
+            }
+            _ => self.quotable_whole(report, range),
+        }
+    }
+
+    /// A whole number in `range`, quoted or not.
+    pub(crate) fn quotable_whole(&self, report: &mut Report, range: RangeInclusive<u64>) -> Option<u64> {
         let value = match self.plain() {
             Some((Plain::Integer(value), _)) => u64::try_from(*value).ok(),
             Some((Plain::Text, written)) => written.parse().ok(),

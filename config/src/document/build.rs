@@ -45,6 +45,16 @@ impl<'a> Builder<'a> {
 
     pub(super) fn read(mut self) -> (Option<Node>, Vec<Fault>) {
         for event in Parser::new_from_str(self.text) {
+            if let Ok((Event::DocumentStart(_), span)) = &event {
+                self.documents += 1;
+                if self.documents > 1 {
+                    let message = "a second document starts here; write one document per file";
+                    let fault = self.fault(span.start, message);
+                    self.faults.push(fault);
+                    // What the first one says is judged all the same.
+                    return (self.root, self.faults);
+                }
+            }
             let step = match event {
                 Ok((event, span)) => self.event(event, span),
                 Err(error) => Err(self.fault(*error.marker(), &format!("this is not YAML: {}", error.info()))),
@@ -59,12 +69,6 @@ impl<'a> Builder<'a> {
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
         match event {
-            Event::DocumentStart(_) => {
-                self.documents += 1;
-                if self.documents > 1 {
-                    return Err(self.fault(span.start, "a second document starts here; write one document per file"));
-                }
-            }
             Event::Alias(_) => {
                 return Err(self.fault(span.start, "aliases are not read; write the value out"));
             }
@@ -75,7 +79,7 @@ impl<'a> Builder<'a> {
             Event::MappingStart(..) => self.open(span, Items::Map { entries: Vec::new(), key: None })?,
             Event::SequenceStart(..) => self.open(span, Items::List(Vec::new()))?,
             Event::MappingEnd | Event::SequenceEnd => self.close(span)?,
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
         }
         Ok(())
     }

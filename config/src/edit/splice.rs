@@ -61,8 +61,10 @@ impl<'a> Splices<'a> {
             self.insert(map, key, &flow, after);
         } else {
             let indent = self.indent_below(map.entry(after));
-            let lines = fields.iter().map(|(key, value)| format!("{indent}{key}: {}", fresh(value)));
-            let lines: Vec<String> = std::iter::once(format!("{key}:")).chain(lines).collect();
+            let fields = fields.iter().map(|(key, value)| format!("{indent}{key}: {}", fresh(value)));
+            let apart = neighbour(map, after).is_some_and(|entry| self.apart(entry));
+            let lines = apart.then(String::new).into_iter().chain([format!("{key}:")]).chain(fields);
+            let lines: Vec<String> = lines.collect();
             self.insert_lines(map, &lines, after);
         }
     }
@@ -105,12 +107,18 @@ impl<'a> Splices<'a> {
         let indent = self.text.get(self.line_start(before.start.offset)..before.start.offset).unwrap_or_default();
         let newline = if self.text.contains("\r\n") { "\r\n" } else { "\n" };
         let at = self.line_end(before.value.end);
-        let lines: Vec<String> = lines.iter().map(|line| format!("{indent}{line}")).collect();
-        let lines = lines.join(newline);
+        let written = |line: &String| if line.is_empty() { String::new() } else { format!("{indent}{line}") };
+        let lines = lines.iter().map(written).collect::<Vec<_>>().join(newline);
         // The last line of a text may have no end.
         let ends = self.text.get(..at).is_some_and(|kept| kept.ends_with('\n'));
         let piece = if ends { lines + newline } else { newline.to_owned() + &lines };
         self.pieces.push((at..at, piece));
+    }
+
+    /// Whether an empty line stands behind `entry`, as between the sections of most files.
+    fn apart(&self, entry: &Entry) -> bool {
+        let rest = self.text.get(self.line_end(entry.value.end)..).unwrap_or_default();
+        rest.starts_with('\n') || rest.starts_with("\r\n")
     }
 
     fn remove(&mut self, map: &Node, entry: &Entry) {

@@ -135,6 +135,17 @@ fn a_version_keeps_the_pin_that_the_file_has_for_it() {
 }
 
 #[test]
+fn sections_that_stand_apart_stay_apart() {
+    let apart = SHORT.replace("# what comes next", "\n# what comes next");
+    for text in [apart.clone(), apart.replace('\n', "\r\n")] {
+        let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let after = bump(&text, &target("v2"), Some(&spec("v1", None, "gs://b/v1"))).unwrap();
+        let added = format!("{newline}stable:{newline}  version: \"v1\"{newline}{newline}# what");
+        assert_eq!(after, text.replace("\"v1\"", "\"v2\"").replace(&format!("{newline}# what"), &added));
+    }
+}
+
+#[test]
 fn an_empty_stable_is_filled() {
     let text = format!("{SHORT}stable:   # none yet\n");
     let after = bump(&text, &target("v2"), Some(&spec("v1", None, "gs://b/v1"))).unwrap();

@@ -78,6 +78,8 @@ pub struct Settings {
     pub watch_interval: Duration,
     /// Ask the kernel for hints.
     pub watch_notify: bool,
+    /// ConfigMap that the values are mounted from, for what the server says of its rollouts there.
+    pub status_configmap: Option<String>,
 }
 
 /// The `--tls-…` settings.

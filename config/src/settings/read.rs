@@ -97,6 +97,7 @@ pub(super) fn settings(reader: &mut Reader) -> Option<Settings> {
     let watch_interval =
         reader.get("watch-interval", |text| span(text, Duration::from_secs(1), Duration::from_secs(3600)));
     let watch_notify = reader.get("watch-notify", flag);
+    let status_configmap = reader.optional("status-configmap", object_name);
     Some(Settings {
         values: values?,
         http: http?,
@@ -125,6 +126,7 @@ pub(super) fn settings(reader: &mut Reader) -> Option<Settings> {
         requests_max: requests_max?,
         watch_interval: watch_interval?,
         watch_notify: watch_notify?,
+        status_configmap: status_configmap?,
     })
 }
 
@@ -185,6 +187,20 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("is not a path".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+/// A name as Kubernetes gives most of its objects: that of a DNS subdomain.
+fn object_name(text: &str) -> Result<String, String> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let part = |part: &str| {
+        let (first, last) = (part.bytes().next(), part.bytes().last());
+        first.is_some_and(inner) && last.is_some_and(inner) && part.bytes().all(|byte| inner(byte) || byte == b'-')
+    };
+    if text.len() <= 253 && text.split('.').all(part) {
+        return Ok(text.to_owned());
+    }
+    let example = "write 1 to 253 lower-case letters, digits, '-' or '.', such as fraud-detection-model-serving-values";
+    Err(format!("is not the name of a ConfigMap; {example}"))
 }
 
 fn flag(text: &str) -> Result<bool, String> {

@@ -177,6 +177,12 @@ pub const SETTINGS: &[Setting] = &[
         "`true` or `false`",
         "Ask the kernel to tell of changes of values. `false` leaves them to the re-reading, for a node that has no watches to spare.",
     ),
+    setting(
+        "status-configmap",
+        "",
+        "name of a ConfigMap",
+        "In a cluster: the ConfigMap that the values are mounted from. Phase, message and observed revision are written as annotations on it, for Argo CD. Absent, or outside a cluster: nowhere.",
+    ),
 ];
 
 /// The setting called `name`.

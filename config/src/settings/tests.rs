@@ -28,7 +28,7 @@ fn every_default_of_the_list_is_a_legal_setting() {
     assert_eq!(settings.grpc_message_bytes_max, 64 << 20);
     assert_eq!(settings.grace_period, Duration::from_secs(30));
     assert_eq!(settings.watch_interval, Duration::from_secs(15));
-    assert_eq!((settings.otlp_endpoint, settings.admin_token_file), (None, None));
+    assert_eq!((settings.otlp_endpoint, settings.admin_token_file, settings.status_configmap), (None, None, None));
     assert_eq!(good(&[VALUES, ("grace-period", "2s")], &[], None).not_ready_wait, Duration::from_secs(2));
     assert_eq!((settings.device, settings.readiness), (Device::Auto, Readiness::All));
     let mut written = vec![VALUES];
@@ -122,6 +122,12 @@ fn every_bad_setting_is_told_with_its_source() {
         ("optional without an authority", &[VALUES], OPTIONAL, ""),
         ("required without an authority", &[VALUES, TLS[0], TLS[1], ("tls-client-auth", "required")], &[], ""),
         ("another word for it", &[VALUES, TLS[0], TLS[1], ("tls-client-auth", "yes"), ("tls-on", "")], &[], ""),
+        (
+            "a ConfigMap's name",
+            &[VALUES, ("status-configmap", "$(INSTANCE)-values")],
+            &[("SLUICE_STATUS_CONFIGMAP", "Values")],
+            "statusConfigmap: a..b\n",
+        ),
     ];
     let mut told = String::new();
     for (name, flags, env, file) in cases {

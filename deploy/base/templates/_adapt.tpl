@@ -71,7 +71,7 @@ wanted at all.
 {{- range $key := list "nodeSelector" "affinity" "tolerations" "topologySpreadConstraints" "priorityClassName" "runtimeClassName" "terminationGracePeriodSeconds" -}}
 {{- with get $values $key -}}{{- $_ := set $pod $key . -}}{{- end -}}
 {{- end -}}
-{{- range $key := list "resources" "env" "envFrom" -}}
+{{- range $key := list "resources" "envFrom" -}}
 {{- with get $values $key -}}{{- $_ := set $container $key . -}}{{- end -}}
 {{- end -}}
 {{- with $values.tls -}}
@@ -89,6 +89,7 @@ wanted at all.
 {{- $_ := set $container "volumeMounts" (append $container.volumeMounts (dict "name" "access" "mountPath" "/etc/sluice/access" "readOnly" true)) -}}
 {{- $_ := set $container "args" (append $container.args "--access-file=/etc/sluice/access/access.yaml") -}}
 {{- end -}}
+{{- $_ := set $container "env" (concat $container.env ($values.env | default list)) -}}
 {{- $_ := set $pod "volumes" (concat $pod.volumes ($values.extraVolumes | default list)) -}}
 {{- $_ := set $container "volumeMounts" (concat $container.volumeMounts ($values.extraVolumeMounts | default list)) -}}
 {{- end -}}

@@ -45,12 +45,12 @@ pub fn encode(reply: Reply<'_>, binary: &BinaryOutputs) -> Result<Encoded, Inval
     let mut encoded = Encoded { json: Vec::with_capacity(room), binary: Vec::new() };
     let out = &mut encoded.json;
     out.extend_from_slice(b"{\"model_name\":");
-    put(out, reply.model);
+    put_text(out, reply.model);
     out.extend_from_slice(b",\"model_version\":");
-    put(out, reply.version);
+    put_text(out, reply.version);
     if !reply.id.is_empty() {
         out.extend_from_slice(b",\"id\":");
-        put(out, reply.id);
+        put_text(out, reply.id);
     }
     out.extend_from_slice(b",\"outputs\":[");
     for (index, output) in reply.outputs.iter().enumerate() {
@@ -67,9 +67,9 @@ fn encode_output(output: &NamedTensor, in_binary: bool, encoded: &mut Encoded) -
     let NamedTensor { name, tensor } = output;
     let out = &mut encoded.json;
     out.extend_from_slice(b"{\"name\":");
-    put(out, &**name);
+    put_text(out, name);
     out.extend_from_slice(b",\"datatype\":");
-    put(out, tensor.datatype().name());
+    put_text(out, tensor.datatype().name());
     out.extend_from_slice(b",\"shape\":");
     put(out, tensor.shape());
     if in_binary {
@@ -83,6 +83,17 @@ fn encode_output(output: &NamedTensor, in_binary: bool, encoded: &mut Encoded) -
     }
     encoded.json.push(b'}');
     Ok(())
+}
+
+/// A string. Most hold nothing that JSON escapes, and are copied in one piece.
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        put(out, text);
+    }
 }
 
 fn put<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {

@@ -131,3 +131,14 @@ proptest! {
         let _ = tensor(&format!(r#"{{"name": "x", "datatype": "FP32", "shape": [2], "data": {text}}}"#));
     }
 }
+
+#[test]
+fn names_are_written_as_json_whatever_they_hold() {
+    for text in ["plain", "", "ünïcode", "a\"b", "back\\slash", "line\nfeed", "\u{7f}"] {
+        let reply = Reply { model: text, version: text, id: text, outputs: &[] };
+        let json: serde_json::Value =
+            serde_json::from_slice(&encode(reply, &BinaryOutputs::default()).unwrap().json).unwrap();
+        assert_eq!(json["model_name"], text);
+        assert_eq!(json["model_version"], text);
+    }
+}

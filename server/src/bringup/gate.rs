@@ -10,6 +10,8 @@ use crate::rollout::StageError;
 
 /// Problems quoted in one reason, at most: the first few say what is wrong, the rest would only bury it.
 const PROBLEMS_QUOTED: usize = 5;
+/// What is said of a version whose answers nobody recorded.
+const UNCHECKED: &str = "no golden requests: its answers were not checked";
 /// Rows of a sample that is looked at for want of golden requests.
 const SAMPLE_ROWS: usize = 2;
 
@@ -23,21 +25,43 @@ pub(super) async fn check(
         let compatible = executable.model().signature().compatible_with(stable);
         compatible.map_err(|problems| refused("is not compatible with stable", &problems))?;
     }
+    match answers(executable, files).await? {
+        Answers::Right { .. } => Ok(Vec::new()),
+        Answers::Unknown => Ok(vec![UNCHECKED.to_owned()]),
+        Answers::Wrong(problems) => Err(refused("does not answer its golden requests", &problems)),
+    }
+}
+
+/// What a version's golden requests say of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// Every one was answered right.
+    Right {
+        /// How many there are.
+        requests: usize,
+    },
+    /// There are none; made-up requests were answered with numbers.
+    Unknown,
+    /// What is wrong with them, each with its file.
+    Wrong(Vec<String>),
+}
+
+/// Asks every golden request, or made-up ones where there is none.
+pub(super) async fn answers(executable: &Arc<Executable>, files: &ModelFiles) -> Result<Answers, StageError> {
     let (mut requests, mut problems) = (0, Vec::new());
-    // `sluice push` refuses beforehand what can be told without running the model.
     for (name, text) in files.iter().filter(|(name, _)| Golden::is_file(name)) {
         requests += 1;
-        let found = match Golden::parse(text) {
+        let found = match Golden::fitting(text, executable.model().signature()) {
             Ok(golden) => run(executable, &golden).await?,
-            Err(error) => vec![error.to_string()],
+            Err(found) => found,
         };
         problems.extend(found.into_iter().map(|problem| format!("{name}: {problem}")));
     }
     if requests == 0 {
         look_at_samples(executable).await?;
-        return Ok(vec!["no golden requests: its answers were not checked".to_owned()]);
+        return Ok(Answers::Unknown);
     }
-    if problems.is_empty() { Ok(Vec::new()) } else { Err(refused("does not answer its golden requests", &problems)) }
+    Ok(if problems.is_empty() { Answers::Right { requests } } else { Answers::Wrong(problems) })
 }
 
 /// Nobody said what a right answer is, but one without a single number is none. Two samples, and all of both: a good
@@ -66,24 +90,11 @@ const fn is_float(datatype: Datatype) -> bool {
 }
 
 async fn run(executable: &Arc<Executable>, golden: &Golden) -> Result<Vec<String>, StageError> {
-    let signature = executable.model().signature();
-    if let Err(problems) = signature.check(&golden.inputs) {
-        return Ok(problems.iter().map(ToString::to_string).collect());
+    match executable.run_aside(golden.inputs.clone()).await {
+        Ok(outputs) => Ok(golden.problems(&outputs)),
+        Err(error @ ExecuteError::DeviceGone) => Err(not_computed("gate", "a golden request", &error)),
+        Err(error) => Ok(vec![error.to_string()]),
     }
-    let mut inputs = golden.inputs.clone();
-    inputs.sort_by_key(|input| signature.inputs.iter().position(|spec| spec.name == input.name));
-    let outputs = match executable.run_aside(inputs).await {
-        Ok(outputs) => outputs,
-        Err(error @ ExecuteError::DeviceGone) => return Err(not_computed("gate", "a golden request", &error)),
-        Err(error) => return Ok(vec![error.to_string()]),
-    };
-    let non_finite = outputs.iter().filter(|output| output.tensor.non_finite() > 0);
-    let mut problems: Vec<String> =
-        non_finite.map(|output| format!("output '{}' holds NaN or Inf", output.name)).collect();
-    if let Err(differences) = golden.compare(&outputs) {
-        problems.extend(differences);
-    }
-    Ok(problems)
 }
 
 fn refused(what: &str, problems: &[String]) -> StageError {

@@ -6,6 +6,7 @@
 mod gate;
 #[cfg(test)]
 pub(crate) mod onnx;
+mod rehearsal;
 #[cfg(test)]
 mod tests;
 mod warm;
@@ -27,6 +28,9 @@ use crate::rollout::{StageError, StagePhase, StageRequest, Staged, Stager};
 use crate::store::{Fetch, Progress, ProgressPhase, Store, VerifiedArtifact};
 use crate::telemetry::{Metrics, reload::ReloadResult};
 use crate::version::LiveVersion;
+
+pub(crate) use gate::Answers;
+pub(crate) use rehearsal::{Rehearsal, signature};
 
 /// Names of the points where a test may stop or abort a bring-up.
 pub const FAIL_POINTS: &[&str] = &[
@@ -211,13 +215,7 @@ fn load_blocking(
     format: Option<&str>,
     rows_max: usize,
 ) -> Result<Loaded, StageError> {
-    let read = artifact
-        .files()
-        .map_err(|error| failed("load", format!("the cached artifact cannot be read: {error}"), false))?;
-    let mut files = ModelFiles::new();
-    for (name, data) in read {
-        files.insert(name, data).map_err(|error| failed("load", error.to_string(), true))?;
-    }
+    let files = read_blocking(artifact)?;
     let inspection = models::inspect(&files).map_err(|error| failed("load", error.to_string(), true))?;
     if let Some(declared) = format
         && declared != inspection.format
@@ -229,6 +227,17 @@ fn load_blocking(
     let model = inspection.load(device.candle()).map_err(|error| failed("load", error.to_string(), true))?;
     let executable = Arc::new(Executable::new(model, device.clone(), reservation, rows_max));
     Ok(Loaded { executable, files })
+}
+
+fn read_blocking(artifact: &VerifiedArtifact) -> Result<ModelFiles, StageError> {
+    let read = artifact
+        .files()
+        .map_err(|error| failed("load", format!("the cached artifact cannot be read: {error}"), false))?;
+    let mut files = ModelFiles::new();
+    for (name, data) in read {
+        files.insert(name, data).map_err(|error| failed("load", error.to_string(), true))?;
+    }
+    Ok(files)
 }
 
 /// Room can be made for a version beside others, and not for one that is larger than the device. That says nothing of

@@ -17,17 +17,24 @@ const PARTLY: Nodes = &[("Mul", ["a", "a"], "square"), ("Sub", ["square", "a"], 
 
 async fn stage(nodes: Nodes, golden: Option<&str>, memory_bytes: u64) -> Result<Vec<String>, StageError> {
     let folder = tempfile::tempdir().unwrap();
-    let artifact = folder.path().join("artifact");
+    let background = Background::start().unwrap();
+    let device = Device::cpu(memory_bytes, background.clone()).unwrap();
+    let metrics = Arc::new(Metrics::new(&device));
+    let store = Store::open(StoreOptions::new(folder.path().join("cache"), 1 << 30)).await.unwrap();
+    let bringup = Bringup::new(store, device, background, metrics);
+    let request = request(folder.path(), nodes, golden);
+    bringup.stage(request, watch::Sender::new(StagePhase::Loading)).await.map(|staged| staged.notes)
+}
+
+/// An artifact below `folder`, to be staged.
+fn request(folder: &std::path::Path, nodes: Nodes, golden: Option<&str>) -> StageRequest {
+    let artifact = folder.join("artifact");
     std::fs::create_dir_all(artifact.join("golden")).unwrap();
     std::fs::write(artifact.join("model.onnx"), onnx::model(&["a"], nodes, &["y"])).unwrap();
     if let Some(golden) = golden {
         std::fs::write(artifact.join("golden/first.json"), golden).unwrap();
     }
-    let background = Background::start().unwrap();
-    let device = Device::cpu(memory_bytes, background.clone()).unwrap();
-    let metrics = Arc::new(Metrics::new(&device));
-    let store = Store::open(StoreOptions::new(folder.path().join("cache"), 1 << 30)).await.unwrap();
-    let request = StageRequest {
+    StageRequest {
         model: model(),
         spec: VersionSpec {
             version: Version::new("v1").unwrap(),
@@ -38,9 +45,36 @@ async fn stage(nodes: Nodes, golden: Option<&str>, memory_bytes: u64) -> Result<
         serving: values(1).serving,
         format: None,
         compatible_with: None,
+    }
+}
+
+/// What `sluice check` finds of the same artifact.
+async fn rehearse(nodes: Nodes, golden: Option<&str>) -> Result<Answers, StageError> {
+    let folder = tempfile::tempdir().unwrap();
+    let StageRequest { model, spec, signing, .. } = request(folder.path(), nodes, golden);
+    let store = Store::open(StoreOptions::new(folder.path().join("cache"), 1 << 30)).await.unwrap();
+    let fetch = Fetch { model: &model, spec: &spec, signing: &signing };
+    let artifact = store.fetch(fetch, &watch::Sender::new(Progress::default())).await.unwrap();
+    let rehearsal = Rehearsal::of(&artifact, None, 4).await?;
+    assert_eq!(*signature(&artifact).await.unwrap(), *rehearsal.signature());
+    rehearsal.answers().await
+}
+
+#[tokio::test]
+async fn a_rehearsal_finds_what_a_server_would() {
+    let golden = |answer: i32| {
+        format!(
+            r#"{{"request": {{"inputs": [{{"name": "a", "datatype": "FP32", "shape": [1, 1], "data": [2]}}]}},
+            "response": {{"outputs": [{{"name": "y", "datatype": "FP32", "shape": [1, 1], "data": [{answer}]}}]}}}}"#
+        )
     };
-    let bringup = Bringup::new(store, device, background, metrics);
-    bringup.stage(request, watch::Sender::new(StagePhase::Loading)).await.map(|staged| staged.notes)
+    assert_eq!(rehearse(SUM, Some(&golden(4))).await.unwrap(), Answers::Right { requests: 1 });
+    let Answers::Wrong(problems) = rehearse(SUM, Some(&golden(5))).await.unwrap() else { panic!("5 is wrong") };
+    assert!(problems[0].starts_with("golden/first.json: output 'y'"), "{problems:?}");
+    let refused = stage(SUM, Some(&golden(5)), 1 << 30).await.unwrap_err();
+    assert!(refused.reason.contains(&problems[0]), "the same words: {refused}");
+    assert_eq!(rehearse(SUM, None).await.unwrap(), Answers::Unknown);
+    assert!(rehearse(BROKEN, None).await.unwrap_err().permanent);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! `sluice bump`: the one-line change that is a deployment. Edits the values file in place, comments kept, and moves
 //! the old version to `stable` only where it earned that.
 
+mod registered;
+
 use std::path::PathBuf;
 
 use config::{BumpError, BumpTarget, Digest, Parsed, StorageUri, Values, Version, VersionSpec};
@@ -8,6 +10,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use similar::{ChangeTag, TextDiff};
 
+use super::check;
 use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::files;
@@ -22,18 +25,23 @@ Examples:
   sluice bump values.yaml v2.4.0 --status http://127.0.0.1:8002   # was the old version promoted?
   sluice bump values.yaml v2.4.0 --promoted                       # it was
   sluice bump values.yaml v2.4.0 --promoted --digest sha256:10d0481a294d1f2b68d889626a202445a0af7f67e…
+  sluice bump values.yaml v2.4.0 --promoted --registry https://mlflow.example.com   # and its number
 
 `stable` is what a fresh process serves while the candidate is on trial. So the old version moves there only where it \
 was promoted: --promoted says so, --status URL asks the server (its admin port, or its serving port). Where it was \
 not, `stable` stays. Nothing needs to be said where `stable` names the old version already, or the new version is \
 `stable`: that is a rollback.
 
-Without --digest the new version is pinned where the file has a digest for it: its own, or that of `stable`.
+--registry asks MLflow for the version of model.registry.name that is tagged version=v2.4.0, and fills in its number, \
+its run, its place and, where `sluice push --registry` left one, its digest. A {version} that leads to that place stays. \
+The variables by which it is asked are those of `sluice check`.
+
+Without a digest from either the new version is pinned where the file has a digest for it: its own, or that of `stable`.
 
 The edit is checked before it is written: the file must be valid, and mean what it meant but for this change.
 
 Exit codes: 0 changed, or nothing to change · 1 the file or the version is wrong · 2 --promoted or --status is needed \
-· 3 the server was not reached, or the file cannot be written";
+· 3 server or registry was not reached, or the file cannot be written";
 
 /// Change the version in a values file, in place
 #[derive(Debug, clap::Args)]
@@ -53,6 +61,10 @@ pub(crate) struct Args {
     /// Where the new version is, when `model.storageUri` does not hold {version}
     #[arg(long, value_name = "URI", value_parser = storage_uri)]
     storage_uri: Option<StorageUri>,
+
+    /// The MLflow server that knows the rest of the new version
+    #[arg(long, value_name = "URL", value_parser = client::base_url)]
+    registry: Option<Url>,
 
     /// The old version was promoted: it becomes `stable`
     #[arg(long, conflicts_with = "status")]
@@ -95,11 +107,15 @@ pub(crate) async fn run(args: &Args, console: &mut Console) -> Result<(), Failur
     let file = args.file.display();
     let text = files::read_text(&args.file, files::VALUES_MAX)?;
     let Parsed { values, .. } = config::parse(&file.to_string(), &text).map_err(Failure::input)?;
-    let target = BumpTarget {
+    let asked = BumpTarget {
         version: args.version.clone(),
         digest: args.digest,
         storage_uri: args.storage_uri.clone(),
         registry: None,
+    };
+    let target = match &args.registry {
+        Some(url) => registered::filled(&check::mlflow(url)?, &values, asked).await?,
+        None => asked,
     };
     let stable = new_stable(args, &values, console).await?;
     let edited = config::bump(&text, &target, stable.as_ref()).map_err(|error| refused(&error, args))?;

@@ -1,6 +1,7 @@
 //! HTTP to a running server, for commands: one request, one answer, bounded in time and size, and failures that say
 //! what to do. Knows the addresses and the error body, not what the answers mean.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use super::tls::TlsArgs;
 pub(crate) const ADMIN_URL_ENV: &str = "SLUICE_ADMIN_URL";
 /// Says where the serving port is.
 pub(crate) const URL_ENV: &str = "SLUICE_URL";
+/// Says where a rollout is seen.
+pub(crate) const STATUS_URL_ENV: &str = "SLUICE_STATUS_URL";
 
 /// Names the file with the serving port's bearer token.
 pub(crate) const TOKEN_FILE_ENV: &str = "SLUICE_TOKEN_FILE";
@@ -54,6 +57,15 @@ pub(crate) struct Client {
     what: &'static str,
 }
 
+/// An answer, whatever it says.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    /// What was asked.
+    pub(crate) url: Url,
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
+}
+
 /// What a server says of an error, V1's and V2's alike.
 #[derive(serde::Deserialize)]
 struct ErrorBody {
@@ -86,12 +98,25 @@ pub(crate) fn base_url(text: &str) -> Result<Url, String> {
 impl AdminArgs {
     /// A client of the admin port.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        let token = self.token_file.as_deref().map(read_token).transpose()?;
-        Client::over(&self.admin, ADMIN_PORT, token, &self.tls)
+        Client::over(&self.admin, ADMIN_PORT, self.token()?, &self.tls)
+    }
+
+    /// A client of whatever port is there; `what` names it in failures.
+    pub(crate) fn client_of(&self, what: &'static str) -> Result<Client, Failure> {
+        Client::over(&self.admin, what, self.token()?, &self.tls)
+    }
+
+    /// A client of one of several servers that share the name of `base`.
+    pub(crate) fn client_at(&self, base: &Url, address: SocketAddr) -> Result<Client, Failure> {
+        Client::build(base, ADMIN_PORT, self.token()?, &self.tls, Some(address))
+    }
+
+    fn token(&self) -> Result<Option<header::HeaderValue>, Failure> {
+        self.token_file.as_deref().map(read_token).transpose()
     }
 }
 
-/// The header with the token in a file.
+/// The header with the bearer token in a file of one line.
 pub(crate) fn read_token(path: &std::path::Path) -> Result<header::HeaderValue, Failure> {
     let size = std::fs::metadata(path).map_err(|error| Failure::reading(path, &error))?.len();
     if size > TOKEN_MAX {
@@ -105,6 +130,16 @@ pub(crate) fn read_token(path: &std::path::Path) -> Result<header::HeaderValue, 
     })?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+// === impl Heard ===
+
+impl Heard {
+    /// What the server says of its error.
+    pub(crate) fn said(&self) -> String {
+        let said = serde_json::from_slice::<ErrorBody>(&self.body).map(|body| body.error);
+        Clean(&said.unwrap_or_else(|_| format!("{} answers {}", self.url, self.status))).to_string()
+    }
 }
 
 // === impl Client ===
@@ -122,14 +157,28 @@ impl Client {
         token: Option<header::HeaderValue>,
         tls: &TlsArgs,
     ) -> Result<Self, Failure> {
+        Self::build(base, what, token, tls, None)
+    }
+
+    /// The same, at one `address` whatever the name of `base` stands for.
+    fn build(
+        base: &Url,
+        what: &'static str,
+        token: Option<header::HeaderValue>,
+        tls: &TlsArgs,
+        address: Option<SocketAddr>,
+    ) -> Result<Self, Failure> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")));
         // A proxy for the outside world has no way to this machine's own ports.
-        if is_loopback(base) {
+        if is_loopback(base) || address.is_some() {
             builder = builder.no_proxy();
+        }
+        if let (Some(address), Some(name)) = (address, base.host_str()) {
+            builder = builder.resolve(name, address);
         }
         let builder = tls.apply(builder, base.scheme() == "https")?;
         let http =
@@ -152,6 +201,17 @@ impl Client {
     ) -> Result<(header::HeaderMap, T), Failure> {
         let (answered, bytes) = self.ask(Method::POST, path, Some(body), headers).await?;
         Ok((answered, self.decode(&bytes)?))
+    }
+
+    /// `GET path`, and whatever is answered: only no answer is a failure.
+    pub(crate) async fn hear(&self, path: &[&str]) -> Result<Heard, Failure> {
+        let url = self.url(path)?;
+        let mut request = self.http.get(url.clone());
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, token.clone());
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        Ok(Heard { url, status: response.status(), body: self.body(response).await? })
     }
 
     async fn ask(

@@ -4,7 +4,9 @@
 //! and `exit`. A command reads files, asks a running server over its public ports, or starts [`crate::app`]; it
 //! must not know how a request is routed or a trial judged.
 
+mod annotation;
 mod bump;
+mod check;
 mod client;
 mod exit;
 mod explain;
@@ -13,6 +15,7 @@ mod output;
 mod predict;
 mod push;
 mod quickstart;
+mod report;
 mod serve;
 mod status;
 mod tls;
@@ -38,9 +41,10 @@ const STORY: &str = "\
 Deploy = commit, rollback = revert:
   1. sluice push DIR gs://bucket/fraud/v2.3.1       digest, sign and upload a trained model
   2. sluice bump values.yaml v2.3.1 --status URL    change one line of the values file
-  3. git commit, merge                              the mounted file changes, and the server sees it
-  4. sluice status --watch                          verified, warmed up, tried on live traffic, judged
-  5. git revert                                     back at once; a bad version goes back without you
+  3. sluice check values.yaml --registry URL        what the pull request's gate asks, all of it at once
+  4. git commit, merge                              the mounted file changes, and the server sees it
+  5. sluice status --watch                          verified, warmed up, tried on live traffic, judged
+  6. git revert                                     back at once; a bad version goes back without you
 
 New here? `sluice quickstart` does all of it on this machine, in a folder of its own.
 
@@ -60,6 +64,7 @@ enum Command {
     Quickstart(quickstart::Args),
     Serve(serve::Args),
     Validate(validate::Args),
+    Check(check::Args),
     Bump(bump::Args),
     Push(push::Args),
     Status(status::Args),
@@ -69,6 +74,7 @@ enum Command {
     Pause(verb::PauseArgs),
     Retry(verb::RetryArgs),
     Wait(wait::Args),
+    Report(report::Args),
     Predict(predict::Args),
     Explain(explain::Args),
 }
@@ -122,6 +128,7 @@ impl Command {
             // What serves uses every core; what asks needs one thread.
             Self::Quickstart(args) => on_all_cores(quickstart::run(args, console)),
             Self::Serve(args) => on_all_cores(serve::run(args, console)),
+            Self::Check(args) => on_all_cores(check::run(&args, console)),
             Self::Push(args) => on_all_cores(push::run(&args, console)),
             Self::Bump(args) => on_one_thread(bump::run(&args, console)),
             Self::Status(args) => on_one_thread(status::run(&args, console)),
@@ -132,6 +139,7 @@ impl Command {
             Self::Retry(args) => on_one_thread(verb::retry(&args, console)),
             Self::Wait(args) => on_one_thread(wait::run(&args, console)),
             Self::Predict(args) => on_one_thread(predict::run(&args, console)),
+            Self::Report(args) => on_one_thread(report::run(&args, console)),
         }
     }
 }

@@ -18,7 +18,7 @@ const FRAUD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/zoo/artifact
 
 /// A writer that the test reads.
 #[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Page(pub(super) Arc<Mutex<Vec<u8>>>);
 
 impl Write for Page {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -32,13 +32,13 @@ impl Write for Page {
 
 /// How a command line ended, and what it wrote.
 #[derive(Debug)]
-struct Ended {
-    exit: Exit,
-    out: String,
-    err: String,
+pub(super) struct Ended {
+    pub(super) exit: Exit,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
-fn sluice(args: &[&str]) -> Ended {
+pub(super) fn sluice(args: &[&str]) -> Ended {
     let (out, err) = (Page::default(), Page::default());
     let mut console = Console::plain(out.clone(), err.clone());
     let exit = run([&["sluice"], args].concat(), &mut console);
@@ -85,7 +85,7 @@ impl Fake {
     }
 }
 
-fn serve(router: Router) -> String {
+pub(super) fn serve(router: Router) -> String {
     let (sender, address) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -130,14 +130,14 @@ async fn infer(
     ([("x-sluice-version", "v1.1.0"), ("x-sluice-variant", "canary")], Json(answer))
 }
 
-fn write(dir: &Path, name: &str, text: &str) -> String {
+pub(super) fn write(dir: &Path, name: &str, text: &str) -> String {
     let path = dir.join(name);
     std::fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
 /// Values of model `m`, at `version`.
-fn values(version: &str, more: &str) -> String {
+pub(super) fn values(version: &str, more: &str) -> String {
     format!(
         "schemaVersion: v1alpha1\nmodel:\n  name: m\n  version: \"{version}\" # the line\n  storageUri: file:///srv/m/{{version}}\n{more}"
     )
@@ -188,6 +188,9 @@ fn a_wrong_command_line_is_usage() {
         &["status", "--admin", "127.0.0.1:8002"],
         &["predict", "m", "--variant", "green"],
         &["push", ".", "ftp://h/x"],
+        &["push", ".", "file:///x/v1", "--registry", "http://h"],
+        &["check", "values.yaml"],
+        &["check", "values.yaml", "--registry", "h:1"],
     ] {
         let ended = sluice(line);
         assert_eq!(ended.exit, Exit::Usage, "{line:?}: {}", ended.err);
@@ -234,6 +237,17 @@ fn validate_tells_everything_at_once() {
     for part in ["bad.yaml:3:", "bad.yaml:4:", "bad.yaml:5:", "none.yaml: cannot read", "valid: "] {
         assert!(ended.out.contains(part), "no {part:?} in {}", ended.out);
     }
+    let second = write(dir.path(), "two.yml", "schemaVersion: v1alpha1\nmodel: {name: M}\n---\nmodel: {}\n");
+    let both = sluice(&["validate", &second]);
+    for part in ["two.yml:2:", "two.yml:3:1: a second document"] {
+        assert!(both.out.contains(part), "no {part:?} in {}", both.out);
+    }
+    let folder = sluice(&["validate", dir.path().to_str().unwrap()]);
+    let judged: Vec<&str> =
+        folder.out.lines().filter(|line| line.starts_with("valid:") || line.starts_with("not")).collect();
+    assert_eq!((folder.exit, judged.len()), (Exit::BadInput, 3), "{}", folder.out);
+    let empty = sluice(&["validate", tempfile::tempdir().unwrap().path().to_str().unwrap()]);
+    assert_eq!((empty.exit, empty.out.contains("holds no *.yaml")), (Exit::BadInput, true), "{}", empty.out);
     let json = sluice(&["validate", "--format=json", &good, &bad]);
     assert_eq!(json.exit, Exit::BadInput);
     let json: Value = serde_json::from_str(&json.out).unwrap();
@@ -380,6 +394,14 @@ fn wait_ends_when_it_is_so_or_never_will_be() {
     let never = wait(&degraded.url, &["--for=healthy", "--values", &file]);
     assert_eq!((never.exit, never.err.contains("v1 failed its gate")), (Exit::Failed, true), "{}", never.err);
     assert_eq!(wait("http://127.0.0.1:1", &["--for=healthy"]).exit, Exit::Failed);
+    // Every address of a name.
+    let every = |url: &str, file: &str| {
+        let service = url.trim_start_matches("http://");
+        sluice(&["wait", "--for=observed", "--values", file, "--timeout", "0s", "--service", service])
+    };
+    assert_eq!(every(&healthy.url, &file).exit, Exit::Done);
+    let late = every(&healthy.url, &newer);
+    assert_eq!((late.exit, late.err.contains("0 of 1 servers, 127.0.0.1: m: ")), (Exit::Failed, true), "{}", late.err);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! `sluice validate`: everything that is wrong with values files, each problem with its place.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use config::{Parsed, Problem};
 
+use super::annotation::annotation;
 use super::exit::{Exit, Failure};
 use super::files;
 use super::output::{BAD, BUSY, Console, GOOD, STRONG};
@@ -12,6 +13,7 @@ const HELP: &str = "\
 Examples:
   sluice validate models/fraud-detection/values-production.yaml
   sluice validate models/*/values-*.yaml --format github     # annotations on the lines of a pull request
+  sluice validate /etc/models                                # every *.yaml in it
   sluice validate --schema > values.schema.json              # completion and checks in an editor
 
 Every problem is shown at once, as file:line:column: field: what is wrong and what would be right. Warnings \
@@ -23,7 +25,7 @@ Exit codes: 0 every file is valid · 1 at least one is not, or is not there";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
-    /// Values files
+    /// Values files, or folders of them
     #[arg(value_name = "FILE", required_unless_present = "schema")]
     files: Vec<PathBuf>,
 
@@ -67,7 +69,18 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<(), Failure> {
     }
     let mut checked = Vec::new();
     for path in &args.files {
-        checked.push(check(path)?);
+        match inside(path) {
+            Ok(Some(files)) if files.is_empty() => {
+                checked.push(unreadable(path, "holds no *.yaml or *.yml".to_owned()))
+            }
+            Ok(Some(files)) => {
+                for file in files {
+                    checked.push(check(&file)?);
+                }
+            }
+            Ok(None) => checked.push(check(path)?),
+            Err(error) => return Err(Failure::reading(path, &error)),
+        }
     }
     match args.format {
         Format::Text => text(&checked, console)?,
@@ -77,15 +90,38 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<(), Failure> {
     if checked.iter().any(|file| file.summary.is_none()) { Err(Failure::quiet(Exit::BadInput)) } else { Ok(()) }
 }
 
+/// The values files of a folder, as the server would read it; none for anything else.
+fn inside(path: &Path) -> std::io::Result<Option<Vec<PathBuf>>> {
+    if !path.is_dir() {
+        return Ok(None);
+    }
+    let is_values = |path: &PathBuf| {
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        yaml && !hidden && !path.is_dir()
+    };
+    let entries: std::io::Result<Vec<PathBuf>> =
+        std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect();
+    let mut files: Vec<PathBuf> = entries?.into_iter().filter(is_values).collect();
+    files.sort();
+    Ok(Some(files))
+}
+
+fn unreadable(path: &Path, message: String) -> Checked {
+    let file = path.display().to_string();
+    let problem = Problem { file: file.clone(), line: 0, column: 0, path: String::new(), message };
+    Checked { file, summary: None, problems: vec![problem], warnings: Vec::new() }
+}
+
 /// A file that cannot be read has one problem; only a fault of the system stops the others from being checked.
-fn check(path: &std::path::Path) -> Result<Checked, Failure> {
+fn check(path: &Path) -> Result<Checked, Failure> {
     let file = path.display().to_string();
     let parsed = match files::read_text(path, files::VALUES_MAX) {
-        Ok(text) => config::parse(&file, &text).map_err(|problems| problems.iter().cloned().collect()),
+        Ok(text) => config::parse(&file, &text),
         Err(failure) if failure.exit == Exit::BadInput => {
             // The place stands in front of every problem: it is not told twice.
             let message = failure.message.replacen(&format!("cannot read {file}:"), "cannot read it:", 1);
-            Err(vec![Problem { file: file.clone(), line: 0, column: 0, path: String::new(), message }])
+            return Ok(unreadable(path, message));
         }
         Err(failure) => return Err(failure),
     };
@@ -95,7 +131,9 @@ fn check(path: &std::path::Path) -> Result<Checked, Failure> {
             let summary = Summary { model, version, digest: digest.to_string() };
             Checked { file, summary: Some(summary), problems: Vec::new(), warnings }
         }
-        Err(problems) => Checked { file, summary: None, problems, warnings: Vec::new() },
+        Err(problems) => {
+            Checked { file, summary: None, problems: problems.iter().cloned().collect(), warnings: Vec::new() }
+        }
     })
 }
 
@@ -150,37 +188,4 @@ fn github(checked: &[Checked], console: &mut Console) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// A workflow command of GitHub Actions; data and properties are escaped each in their own way.
-fn annotation(level: &str, problem: &Problem) -> String {
-    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-    let place = match problem.line {
-        0 => String::new(),
-        line => format!(",line={line},col={}", problem.column),
-    };
-    let title = if problem.path.is_empty() { "values" } else { &problem.path };
-    let (file, title) = (property(&problem.file), property(title));
-    format!("::{level} file={file}{place},title={title}::{}", data(&problem.message))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_annotation_survives_what_a_message_may_hold() {
-        let problem = Problem {
-            file: "a,b:c.yaml".into(),
-            line: 3,
-            column: 9,
-            path: "model.version".into(),
-            message: "100% wrong\nreally: yes".into(),
-        };
-        insta::assert_snapshot!(
-            annotation("error", &problem),
-            @"::error file=a%2Cb%3Ac.yaml,line=3,col=9,title=model.version::100%25 wrong%0Areally: yes"
-        );
-    }
 }

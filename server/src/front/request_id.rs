@@ -2,18 +2,16 @@
 
 use std::cell::RefCell;
 
-use ::http::{HeaderMap, HeaderValue};
+use ::http::HeaderValue;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
-
-use super::names;
 
 /// Longest id kept from a caller.
 const LENGTH_MAX: usize = 128;
 
 /// The caller's `x-request-id`, where it may be written to a log and sent back as it is.
-pub(crate) fn kept(headers: &HeaderMap) -> Option<HeaderValue> {
-    headers.get(&names::REQUEST_ID).filter(|value| sane(value.as_bytes())).cloned()
+pub(crate) fn kept(given: &HeaderValue) -> Option<HeaderValue> {
+    sane(given.as_bytes()).then(|| given.clone())
 }
 
 /// An id from a request's body, under the same rule.
@@ -48,11 +46,7 @@ mod tests {
 
     #[test]
     fn sane_ids_are_kept_and_others_are_not() {
-        let kept_of = |value: &[u8]| {
-            let mut headers = HeaderMap::new();
-            headers.insert(&names::REQUEST_ID, HeaderValue::from_bytes(value).unwrap());
-            kept(&headers).is_some()
-        };
+        let kept_of = |value: &[u8]| kept(&HeaderValue::from_bytes(value).unwrap()).is_some();
         assert!(kept_of(b"0190-abc:7/x=2"));
         for bad in [&b""[..], b"two words", b"\"quoted\"", b"<b>", "é".as_bytes(), &[b'a'; 129]] {
             assert!(!kept_of(bad), "{bad:?}");

@@ -16,7 +16,7 @@ use crate::rollout::Resident;
 use crate::rollout::analysis::Outcome;
 use crate::route::{ModelRoutes, Variant};
 use crate::telemetry::Served;
-use crate::version::{LiveVersion, SubmitError};
+use crate::version::{LiveVersion, SubmitError, Submitted};
 
 /// What the caller sent, before any version has looked at it.
 pub(super) struct Asked<'a> {
@@ -166,14 +166,18 @@ async fn attempt(pick: &Pick, asked: Asked<'_>, peer: Peer) -> Tried {
         Ok(checked) => checked.into_parts(),
         Err(error) => return Tried::untouched(error),
     };
-    if Instant::now() >= asked.deadline {
+    if asked.arrived >= asked.deadline {
         return Tried::untouched(InferError::DeadlineExceeded);
     }
     // Kept for one question, and only where nobody else answers it: whether a NaN came in before it came out.
     let alone = pick.variant == Variant::Canary && peer == Peer::None;
     let given = if alone { inputs.clone() } else { Vec::new() };
     let cancelled = pick.live.metrics().count_cancel_on_drop(pick.variant, asked.arrived);
-    let result = pick.live.submit(inputs, rows, asked.deadline).await;
+    let result = match pick.live.submit(inputs, rows, asked.deadline) {
+        Submitted::Done(result) => result,
+        // Boxed, so that a request that need not wait is small: it is moved once at each level above.
+        Submitted::Queued(queued) => Box::pin(queued.answer()).await,
+    };
     cancelled.disarm();
     let latency = asked.arrived.elapsed();
     if let Err(SubmitError::Batch(BatchError::Execute(ExecuteError::Model(problem)))) = &result

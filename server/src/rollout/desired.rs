@@ -13,6 +13,8 @@ pub struct DesiredModels {
     /// What is wrong with files that gave no model, or with the listing itself: one sentence each. While there is any,
     /// a model that is missing from `models` is not taken for removed.
     pub problems: Vec<String>,
+    /// SHA-256 of each values file as it was last read, whether or not its content is in force. Sorted.
+    pub revisions: Vec<String>,
     /// What an operator should know of the way files are watched, such as a mount that can never change.
     pub notes: Vec<String>,
 }

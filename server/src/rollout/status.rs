@@ -20,6 +20,8 @@ pub struct Status {
     pub models: Vec<ModelStatus>,
     /// What is wrong with values files that belong to no model yet.
     pub problems: Vec<String>,
+    /// SHA-256 of each values file as it was last read, in force or refused. Sorted.
+    pub revisions: Vec<String>,
     /// What should be known of the way values files are watched, such as a mount that can never change.
     pub notes: Vec<String>,
 }

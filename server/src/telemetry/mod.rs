@@ -3,6 +3,7 @@
 //! Hot paths hold their own counters ([`VersionMetrics`]); the exposition is made from them at scrape time, so series
 //! of a version vanish with the version and nothing on the request path looks up a label.
 
+pub mod annotations;
 pub mod collect;
 #[cfg(test)]
 mod documented;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 
+pub use annotations::{AnnotationMetrics, WriteResult};
 pub use reload::ReloadMetrics;
 pub use version::{DurationStat, Served, Statistics, VersionMetrics};
 
@@ -34,6 +36,8 @@ pub struct Metrics {
     state: Arc<State>,
     /// Counts and durations of reloads.
     pub reload: ReloadMetrics,
+    /// Counts of what was told to the cluster.
+    pub annotations: AnnotationMetrics,
 }
 
 /// What the collector reads.
@@ -51,8 +55,9 @@ impl Metrics {
         let mut registry = Registry::default();
         let state = Arc::new(State::default());
         let reload = ReloadMetrics::register(&mut registry);
+        let annotations = AnnotationMetrics::register(&mut registry);
         registry.register_collector(Box::new(collect::Collector::new(Arc::clone(&state), device.clone())));
-        Self { registry: Mutex::new(registry), state, reload }
+        Self { registry: Mutex::new(registry), state, reload, annotations }
     }
 
     /// Lets another part add what it knows at scrape time.

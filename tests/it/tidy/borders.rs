@@ -47,6 +47,13 @@ const BORDERS: &[Border] = &[
         reason: "facts that change together are in one snapshot, the routing table",
     },
     Border {
+        names: &["kube", "k8s_openapi"],
+        within: &[""],
+        only: &["server/src/cluster/"],
+        tests_may: false,
+        reason: "a server that is in no cluster is the same server: one part knows the Kubernetes API",
+    },
+    Border {
         names: &["notify"],
         within: &[""],
         only: &["config/src/watch"],
@@ -55,7 +62,7 @@ const BORDERS: &[Border] = &[
     },
 ];
 
-/// Where `unsafe` may be written.
+/// Where `unsafe` may be written: what runs on a device, what stands in for its driver, and what asks a real one.
 const UNSAFE_ONLY: &[&str] = &["kernels/", "tests/cuda-standin/"];
 
 /// Every [`Border`] is kept.
@@ -64,12 +71,14 @@ pub(super) fn within_borders(tree: &Tree) -> Vec<Violation> {
 }
 
 /// `unsafe` is written only where every block is argued for.
-pub(super) fn unsafe_within_kernels(tree: &Tree) -> Vec<Violation> {
+pub(super) fn unsafe_where_argued(tree: &Tree) -> Vec<Violation> {
     let judged = tree.sources.iter().filter(|source| !starts_with_any(&source.path, UNSAFE_ONLY));
     judged
         .flat_map(|source| {
             let blocks = source.lexemes.iter().filter(|lexeme| lexeme.is_word("unsafe"));
-            blocks.map(|lexeme| source.violation(lexeme.line, "`unsafe` may be written in kernels only"))
+            blocks.map(|lexeme| {
+                source.violation(lexeme.line, "`unsafe` may be written in kernels and for the stand-in driver only")
+            })
         })
         .collect()
 }
@@ -124,6 +133,7 @@ mod tests {
         check("server/src/rollout/reconcile.rs", "use arc_swap::ArcSwap;", 1);
         check("server/src/store/pull.rs", "fn f() -> notify::Result<()> {}", 1);
         check("server/src/rollout/mod.rs", "use notify;", 1);
+        check("server/src/app.rs", "fn f(client: kube::Client) {}", 1);
     }
 
     #[test]
@@ -148,10 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_outside_kernels_fires() {
+    fn unsafe_elsewhere_fires() {
         let text = "#![forbid(unsafe_code)]\n// unsafe\nfn f() { unsafe { g() } }";
-        let found = unsafe_within_kernels(&Tree::of(&[("server/src/device.rs", text), ("kernels/src/cuda.rs", text)]));
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].path.as_str(), found[0].line), ("server/src/device.rs", 3));
+        let files =
+            ["server/src/device.rs", "tests/it/serving.rs", "kernels/src/cuda.rs", "tests/cuda-standin/src/lib.rs"];
+        let found = unsafe_where_argued(&Tree::of(&files.map(|path| (path, text))));
+        let places: Vec<(&str, usize)> = found.iter().map(|it| (it.path.as_str(), it.line)).collect();
+        assert_eq!(places, [("server/src/device.rs", 3), ("tests/it/serving.rs", 3)]);
     }
 }

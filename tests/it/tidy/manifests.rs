@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::tree::root;
 
-/// A crate of this workspace and what its manifest names, build and test dependencies included.
+/// A crate of this repository and what its manifest names, build and test dependencies included.
 pub(super) struct Package {
     pub(super) name: String,
     pub(super) dependencies: Vec<String>,
@@ -30,6 +30,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "benches", may_use: &["config", "kernels", "models", "server", "tests"], never: &[] },
     Layer { name: "tests", may_use: &["config", "kernels", "models", "server"], never: &[] },
     Layer { name: "xtask", may_use: &[], never: &["tokio"] },
+    Layer { name: "driver-facts", may_use: &[], never: WAITING },
 ];
 
 /// Dependencies point one way, and config and models do not know each other.
@@ -50,25 +51,28 @@ fn wrong_edges(package: &Package, layer: &Layer, house: &[&str]) -> Vec<String> 
     edges.map(|name| format!("{} may not depend on {name}", package.name)).collect()
 }
 
-/// The crates of this workspace.
+/// The manifests of the workspaces: the root's, and of those that it excludes because they stand by themselves.
+const WORKSPACES: &[&str] = &["Cargo.toml", "tests/cuda-standin/driver-facts/Cargo.toml"];
+
+/// The crates of this repository.
 pub(super) fn packages() -> Vec<Package> {
     let name = |value: &Value| value["name"].as_str().expect("cargo names it").to_owned();
     let read = |package: &Value| Package {
         name: name(package),
         dependencies: items(&package["dependencies"]).iter().map(name).collect(),
     };
-    items(&metadata()["packages"]).iter().map(read).collect()
+    crates().iter().map(read).collect()
 }
 
 /// The root files of every crate, library, program, test and build script, relative to the repository.
 pub(super) fn targets() -> Vec<String> {
     let root = root();
-    let metadata = metadata();
-    let targets = items(&metadata["packages"]).iter().flat_map(|package| items(&package["targets"]));
-    targets
+    crates()
+        .iter()
+        .flat_map(|package| items(&package["targets"]))
         .map(|target| {
             let path = std::path::Path::new(target["src_path"].as_str().expect("a target has a file"));
-            let path = path.strip_prefix(&root).expect("a crate of the workspace lies in the repository");
+            let path = path.strip_prefix(&root).expect("a crate of ours lies in the repository");
             path.to_str().expect("paths of the repository are UTF-8").to_owned()
         })
         .collect()
@@ -78,11 +82,16 @@ fn items(value: &Value) -> &[Value] {
     value.as_array().expect("cargo lists them")
 }
 
+/// What cargo says of every crate.
+fn crates() -> Vec<Value> {
+    WORKSPACES.iter().flat_map(|manifest| items(&metadata(manifest)["packages"]).to_vec()).collect()
+}
+
 /// `--no-deps` reads manifests only: no network, no lock file.
-fn metadata() -> Value {
+fn metadata(manifest: &str) -> Value {
     let cargo = std::env::var_os("CARGO").expect("cargo runs the tests");
     let output = Command::new(cargo)
-        .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
+        .args(["metadata", "--no-deps", "--offline", "--format-version=1", "--manifest-path", manifest])
         .current_dir(root())
         .output()
         .expect("cargo starts");

@@ -67,6 +67,22 @@ pub(super) const STEPS: &[Step] = &[
         &[Run::Deploy("ci.py", &[TREE, Given::Tool("--check-jsonschema", "check-jsonschema")])],
     ),
     Step {
+        needs: &[Need::Mlflow],
+        runs: &[Run::Mlflow(
+            "gate.py",
+            &[
+                Given::Path("--zoo", "models/zoo"),
+                Given::Path("--other-key", "server/src/store/testdata/oms/other.pub"),
+                Given::Sluice("--sluice"),
+            ],
+        )],
+        ..check(
+            "gate",
+            "against a real MLflow server `sluice check` is red for each fault by itself, and green else",
+            &[],
+        )
+    },
+    Step {
         needs: &[Need::Deploy, Need::DeployNode],
         ..check(
             "terraform",
@@ -134,13 +150,14 @@ mod tests {
     fn what_is_named_is_there() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         for (step, run) in STEPS.iter().flat_map(|step| step.runs.iter().map(move |run| (step, run))) {
-            let Run::Deploy(program, given) = run else { continue };
+            let (Run::Deploy(program, given) | Run::Mlflow(program, given)) = run else { continue };
             assert!(root.join("tests/deploy").join(program).is_file(), "{program}");
             for given in *given {
                 match given {
                     Given::Path(_, path) => assert!(root.join(path).exists(), "{program}: {path}"),
                     Given::Need(_, need) => assert!(step.needs.contains(need), "{program}: {need:?}"),
-                    Given::Tool(..) | Given::Sluice(_) => assert!(step.needs.contains(&Need::Deploy), "{program}"),
+                    Given::Tool(..) => assert!(step.needs.contains(&Need::Deploy), "{program}"),
+                    Given::Sluice(_) => {}
                 }
             }
         }
@@ -151,7 +168,9 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("tests/deploy");
         let run = |name: &str| {
             let runs = STEPS.iter().flat_map(|step| step.runs);
-            runs.into_iter().any(|run| matches!(run, Run::Deploy(program, _) if *program == name))
+            let named =
+                |run: &Run| matches!(run, Run::Deploy(program, _) | Run::Mlflow(program, _) if *program == name);
+            runs.into_iter().any(named)
         };
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -32,11 +32,11 @@ const PREFIXES: &[&str] =
 const TABLES: &[&str] = &["source", "registries", "registry", "http", "net"];
 
 /// The part of a configuration file that a fresh machine needs too.
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// The file it was read from.
-    pub(super) source: PathBuf,
+    pub(crate) source: PathBuf,
     /// Its tables on registries.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 /// This environment's variables that are carried over.
@@ -55,7 +55,7 @@ pub(super) fn rustup_home() -> Result<PathBuf> {
 }
 
 /// The registry part of cargo's own configuration, where there is one.
-pub(super) fn registry_settings() -> Result<Option<Settings>> {
+pub(crate) fn registry_settings() -> Result<Option<Settings>> {
     let folder = folder("CARGO_HOME", ".cargo")?;
     // cargo prefers the name without an extension where both exist.
     let Some(source) = ["config", "config.toml"].map(|name| folder.join(name)).into_iter().find(|path| path.is_file())

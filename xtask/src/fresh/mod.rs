@@ -15,6 +15,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use tempfile::TempDir;
 
+pub(crate) use environment::registry_settings;
+
 use crate::clock::{Stopwatch, readable};
 use crate::shell;
 

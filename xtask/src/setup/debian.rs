@@ -21,6 +21,18 @@ pub(super) struct Package {
 pub(super) const LIBRARIES: &[Package] =
     &[Package { name: "libb64-0d", reason: "perf_analyzer loads libb64.so.0d", present: || library("libb64.so.0d") }];
 
+/// What builds an image and starts it, without a daemon.
+pub(super) const CONTAINERS: &[Package] = &[
+    Package { name: "buildah", reason: "buildah builds the image", present: || runs("buildah", "--version") },
+    Package { name: "crun", reason: "crun starts it", present: || runs("crun", "--version") },
+    // In a folder that is on root's `PATH` only.
+    Package {
+        name: "debootstrap",
+        reason: "debootstrap makes its base",
+        present: || runs("/usr/sbin/debootstrap", "--version"),
+    },
+];
+
 /// Leaves with every package present, or with an error that names those that are not.
 pub(super) fn ensure(packages: &[Package]) -> Result<()> {
     let missing: Vec<&Package> = packages.iter().filter(|package| !(package.present)()).collect();

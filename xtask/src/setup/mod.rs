@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use self::python::Brought;
 use crate::cache::Cache;
 use crate::shell;
 
@@ -36,6 +37,8 @@ pub(crate) enum Need {
     PythonKserve,
     /// The environment of the checks of the deploy tree, in `XTASK_PYTHON_DEPLOY`: its pins contradict the clients'.
     Deploy,
+    /// A real MLflow server and its client, in `XTASK_PYTHON_MLFLOW`: its pins contradict both of the others'.
+    Mlflow,
     /// Node packages that read Terraform's files, in `XTASK_NODE_MODULES_DEPLOY`.
     DeployNode,
     /// Prometheus' own checker of rules and metrics, in `XTASK_PROMTOOL`.
@@ -46,6 +49,8 @@ pub(crate) enum Need {
     Libraries,
     /// `cargo deny`, on the `PATH` of the step.
     Deny,
+    /// What builds an image and starts it, on the system's `PATH`.
+    Containers,
 }
 
 /// The tools set up so far, and the variables by which steps find them.
@@ -90,17 +95,24 @@ impl Tools {
         Ok(match need {
             Need::Python => {
                 let lists = python::client_lists(&lists)?;
-                Some(("XTASK_PYTHON", python::environment(&self.cache, "python", &lists)?.into()))
+                Some(("XTASK_PYTHON", python::environment(&self.cache, "python", &lists, Brought::Too)?.into()))
             }
             Need::PythonKserve => match python::kserve_list(&lists) {
                 Some(list) => {
-                    Some(("XTASK_PYTHON_KSERVE", python::environment(&self.cache, "python-kserve", &[list])?.into()))
+                    let python = python::environment(&self.cache, "python-kserve", &[list], Brought::Too)?;
+                    Some(("XTASK_PYTHON_KSERVE", python.into()))
                 }
                 None => None,
             },
             Need::Deploy => {
                 let list = self.root.join(DEPLOY_LISTS).join("requirements.txt");
-                Some(("XTASK_PYTHON_DEPLOY", python::environment(&self.cache, "python-deploy", &[list])?.into()))
+                let python = python::environment(&self.cache, "python-deploy", &[list], Brought::Too)?;
+                Some(("XTASK_PYTHON_DEPLOY", python.into()))
+            }
+            Need::Mlflow => {
+                let list = self.root.join(DEPLOY_LISTS).join("requirements-mlflow.txt");
+                let python = python::environment(&self.cache, "python-mlflow", &[list], Brought::Listed)?;
+                Some(("XTASK_PYTHON_MLFLOW", python.into()))
             }
             Need::DeployNode => {
                 let lists = self.root.join(DEPLOY_LISTS);
@@ -110,6 +122,10 @@ impl Tools {
             Need::Node => Some(("XTASK_NODE_MODULES", node::modules(&self.cache, "node", &lists)?.into())),
             Need::Libraries => {
                 debian::ensure(debian::LIBRARIES)?;
+                None
+            }
+            Need::Containers => {
+                debian::ensure(debian::CONTAINERS)?;
                 None
             }
             Need::Deny => Some(("PATH", path_with(&deny::folder(&self.cache)?)?)),

@@ -33,6 +33,16 @@ const ENSUREPIP: &[Package] = &[Package {
     },
 }];
 
+/// What is installed of what the packages of a list ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Brought {
+    /// All of it.
+    Too,
+    /// What the list names itself, and nothing else: half of what MLflow brings is for training, and takes most of a
+    /// gigabyte.
+    Listed,
+}
+
 /// Every `requirements*.txt` that goes into the common environment, in order of name.
 pub(super) fn client_lists(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
@@ -57,7 +67,7 @@ pub(super) fn kserve_list(folder: &Path) -> Option<PathBuf> {
 }
 
 /// The interpreter of an environment that holds what `lists` pin.
-pub(super) fn environment(cache: &Cache, name: &str, lists: &[PathBuf]) -> Result<PathBuf> {
+pub(super) fn environment(cache: &Cache, name: &str, lists: &[PathBuf], brought: Brought) -> Result<PathBuf> {
     ensure(PYTHON)?;
     ensure(ENSUREPIP)?;
     let base = interpreter()?;
@@ -76,6 +86,9 @@ pub(super) fn environment(cache: &Cache, name: &str, lists: &[PathBuf]) -> Resul
         pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
         for path in lists {
             pip.arg("--requirement").arg(path);
+        }
+        if brought == Brought::Listed {
+            pip.arg("--no-deps");
         }
         install(&mut pip)
     })?;

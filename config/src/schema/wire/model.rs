@@ -22,7 +22,7 @@ pub(super) struct Model {
     digest: Option<String>,
     /// Where the version is registered; `sluice check` looks it up.
     registry: Option<Registry>,
-    /// The artifact's format, which must agree with what the artifact holds: `onnx`, `safetensors`, `xgboost` or `lightgbm`, or a map with `name`. Found in the artifact when absent.
+    /// The artifact's format, which must agree with what the artifact holds: `onnx`, or a map with `name`. Others are not built yet. Found in the artifact when absent.
     format: Option<Format>,
     /// Whether and how the artifact's OMS signature is checked, for every version of the model.
     signing: Option<Signing>,
@@ -89,9 +89,6 @@ enum Format {
 #[schemars(inline, rename_all = "lowercase")]
 enum FormatName {
     Onnx,
-    Safetensors,
-    Xgboost,
-    Lightgbm,
 }
 
 /// The artifact's format as KServe writes it.

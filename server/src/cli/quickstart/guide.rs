@@ -27,8 +27,8 @@ impl Guide {
         Self { program: program(), values: typed(values), at, request }
     }
 
-    /// Four things to try, and where to look.
-    pub(super) fn text(&self) -> String {
+    /// Four things to try, and where to look, for who sees that `serving` is stable.
+    pub(super) fn text(&self, serving: &str) -> String {
         let Self { program, values, at, request } = self;
         let (admin, http) = (format!("http://{}", at.admin), at.http);
         let elsewhere =
@@ -41,7 +41,17 @@ impl Guide {
                 let _ = writeln!(text, "   {TYPED}{command}{TYPED:#}");
             }
         };
-        step("1  deploy: change the version, and watch it get 10%, 25%, 50% and then all requests", &[bump(BETTER)]);
+        if serving == BETTER {
+            step(
+                &format!("1  deploy: done before, {BETTER} serves; 4 takes it back, and then it can be done again"),
+                &[],
+            );
+        } else {
+            step(
+                "1  deploy: change the version, and watch it get 10%, 25%, 50% and then all requests",
+                &[bump(BETTER)],
+            );
+        }
         step(
             "2  watch: what serves, what is on trial, how it is judged",
             &[format!("{program} status --watch{elsewhere}")],
@@ -128,9 +138,15 @@ mod tests {
             at,
             request: "{}".to_owned(),
         };
-        insta::assert_snapshot!(anstream::adapter::strip_str(&guide.text()));
+        insta::assert_snapshot!(anstream::adapter::strip_str(&guide.text(FIRST)));
+        let again = anstream::adapter::strip_str(&guide.text(BETTER)).to_string();
+        assert!(
+            again.contains("1  deploy: done before, v1.1.0 serves")
+                && !again.contains("bump sluice-quickstart/values/fraud-detection.yaml v1.1.0"),
+            "{again}"
+        );
         let moved = Guide { at: Addresses { admin: address(9002), ..at }, ..guide };
-        let text = anstream::adapter::strip_str(&moved.text()).to_string();
+        let text = anstream::adapter::strip_str(&moved.text(FIRST)).to_string();
         assert!(text.contains("status --watch --admin http://127.0.0.1:9002"), "{text}");
     }
 }

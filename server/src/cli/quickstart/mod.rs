@@ -198,7 +198,7 @@ impl Stage {
                     "\n{GOOD}ready{GOOD:#} in {took:.1} s: {STRONG}{MODEL} {}{STRONG:#} on http://{} (gRPC {}), with about 100 requests a second",
                     Clean(&stable.version), at.http, at.grpc
                 ))?;
-                console.line(self.guide.text())
+                console.line(self.guide.text(&stable.version))
             }
             None if model.phase == "Degraded" && self.seen.as_ref().is_none_or(|seen| seen.phase != "Degraded") => {
                 let (message, values) = (Clean(&model.message), &self.guide.values);

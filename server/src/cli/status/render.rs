@@ -20,7 +20,7 @@ pub(crate) fn page(models: &[&ModelView], now: SystemTime) -> String {
 
 /// Every model, below what belongs to none of them.
 pub(crate) fn whole_page(status: &StatusView, now: SystemTime) -> String {
-    let StatusView { models, problems, notes } = status;
+    let StatusView { models, problems, notes, revisions: _ } = status;
     let mut page = String::new();
     for (style, lines) in [(BAD, problems), (BUSY, notes)] {
         for line in lines {

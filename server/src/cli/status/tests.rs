@@ -63,7 +63,7 @@ fn nothing_yet_and_problems() {
         model(json!({ "name": "m", "phase": "Degraded", "message": "no", "valuesError": "values.yaml:1:1: bad" }));
     let problems = vec!["x.yaml:3:1: worse".to_owned(), "z.yaml:1:1: one\nz.yaml:2:1: two".to_owned()];
     let notes = vec!["y.yaml never updates".to_owned()];
-    let status = StatusView { models: vec![cold], problems, notes };
+    let status = StatusView { models: vec![cold], problems, notes, ..StatusView::default() };
     insta::assert_snapshot!(plain(&render::whole_page(&status, now())), @r"
     values: x.yaml:3:1: worse
     values: 2 problems
@@ -146,6 +146,7 @@ fn the_servers_own_status_is_read_whole() {
             }],
         }],
         problems: vec!["bad".to_owned()],
+        revisions: vec!["sha256:bb".to_owned()],
         notes: vec!["stuck".to_owned()],
     };
     let view: StatusView = serde_json::from_value(serde_json::to_value(&status).unwrap()).unwrap();
@@ -159,5 +160,5 @@ fn the_servers_own_status_is_read_whole() {
     assert_eq!(canary.next_at.as_deref(), Some("2026-01-01T00:00:00.000Z"));
     assert_eq!((canary.version.state.as_str(), model.history[0].event.as_str()), ("Canary", "staging"));
     assert_eq!((&*view.problems, &*view.notes), (&["bad".to_owned()][..], &["stuck".to_owned()][..]));
-    assert_eq!(model.notes, ["v2: told"]);
+    assert_eq!((&*model.notes, &*view.revisions), (&["v2: told".to_owned()][..], &["sha256:bb".to_owned()][..]));
 }

@@ -14,6 +14,8 @@ pub(crate) struct StatusView {
     pub(crate) models: Vec<ModelView>,
     /// What is wrong with values files that belong to no model yet.
     pub(crate) problems: Vec<String>,
+    /// SHA-256 of each values file as it was last read, in force or refused.
+    pub(crate) revisions: Vec<String>,
     /// What should be known of the way values files are watched.
     pub(crate) notes: Vec<String>,
 }

@@ -189,7 +189,8 @@ fn full_status() -> Status {
         promoted: vec![on_trial()],
         history: vec![HistoryEvent { at, event: "promoted", version: version(), reason: "all steps".into() }],
     };
-    Status { models: vec![model], problems: vec!["a file".into()], notes: vec!["a mount".into()] }
+    let (problems, notes) = (vec!["a file".into()], vec!["a mount".into()]);
+    Status { models: vec![model], problems, revisions: vec!["sha256:00".into()], notes }
 }
 
 /// Whether `json` has `field` in any object of it.

@@ -14,7 +14,7 @@ use crate::front::convert::{bounds, proto as convert};
 use crate::front::guard;
 use crate::front::proto::{ModelInferRequest, ModelInferResponse};
 use crate::front::status::codes;
-use crate::front::{Front, request_id, shorter};
+use crate::front::{Front, names, request_id, shorter};
 use crate::infer::InferError;
 use crate::route::Variant;
 
@@ -36,7 +36,11 @@ pub(super) struct Caller<'a> {
 impl Caller<'_> {
     /// The id that logs and the answer have: of the metadata, else of the message, else one that is made now.
     pub(super) fn request_id(&self, message: &ModelInferRequest) -> HeaderValue {
-        let given = request_id::kept(self.headers).or_else(|| request_id::adopted(&message.id));
+        let given = self
+            .headers
+            .get(&names::REQUEST_ID)
+            .and_then(request_id::kept)
+            .or_else(|| request_id::adopted(&message.id));
         given.unwrap_or_else(request_id::made)
     }
 }

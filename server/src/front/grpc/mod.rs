@@ -36,7 +36,7 @@ use super::guard::{Caller, Refused};
 use super::listen::{Peer, PerPeer};
 use super::routes::{self, GrpcRoute};
 use super::status::{PUSHBACK, refusal_codes, refusal_status};
-use super::{Front, proto, request_id};
+use super::{Front, names, proto, request_id};
 use arriving::Arriving;
 use health::Health;
 use proto::grpc_inference_service_server::GrpcInferenceServiceServer;
@@ -138,7 +138,12 @@ impl GrpcService {
         if self.front.access.samples() || self.front.access.wants_failed() {
             access::write(&Access {
                 protocol: "grpc",
-                request_id: request_id::kept(headers).as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default(),
+                request_id: headers
+                    .get(&names::REQUEST_ID)
+                    .and_then(request_id::kept)
+                    .as_ref()
+                    .and_then(|id| id.to_str().ok())
+                    .unwrap_or_default(),
                 model: "",
                 version: "",
                 variant: "",

@@ -6,11 +6,10 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body_util::BodyExt as _;
 
 use super::HttpError;
+use super::said::Said;
 use crate::front::budget::Held;
 use crate::front::{Budget, Front};
 
@@ -23,14 +22,14 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// The body as sent, less its `Content-Encoding`, and the room that it takes: to be held until the request is answered.
 /// A body that arrives in one piece is not copied.
-pub(super) async fn read<B>(headers: &HeaderMap, body: B, front: &Front) -> Result<(Bytes, Held), HttpError>
+pub(super) async fn read<B>(said: Said<'_>, body: B, front: &Front) -> Result<(Bytes, Held), HttpError>
 where
     B: http_body::Body<Data = Bytes>,
 {
-    let encoding = Encoding::of(headers)?;
+    let encoding = Encoding::of(said)?;
     let (limits, mut held) = (&front.limits, Held::default());
     let body = {
-        let mut collected = pin!(collect(headers, body, limits.body_bytes, &front.budget, &mut held));
+        let mut collected = pin!(collect(said, body, limits.body_bytes, &front.budget, &mut held));
         match ready_soon(collected.as_mut()).await {
             Some(body) => body?,
             None => {
@@ -44,13 +43,13 @@ where
     let Some(encoding) = encoding else { return Ok((body, held)) };
     let (limit, budget) = (limits.inflated_bytes, front.budget.clone());
     // Inflating may take milliseconds, however small the body.
-    off_thread(move || {
+    Box::pin(off_thread(move || {
         // What was sent is let go of once it is inflated, and its room with it.
         let mut inflated = Held::default();
         let bytes = inflate(encoding, &body, limit, &budget, &mut inflated)?;
         drop((body, held));
         Ok((bytes, inflated))
-    })
+    }))
     .await?
 }
 
@@ -75,18 +74,12 @@ pub(super) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Sen
     tokio::task::spawn_blocking(work).await.map_err(|_| HttpError::GoingAway)
 }
 
-async fn collect<B>(
-    headers: &HeaderMap,
-    body: B,
-    limit: usize,
-    budget: &Budget,
-    held: &mut Held,
-) -> Result<Bytes, HttpError>
+async fn collect<B>(said: Said<'_>, body: B, limit: usize, budget: &Budget, held: &mut Held) -> Result<Bytes, HttpError>
 where
     B: http_body::Body<Data = Bytes>,
 {
     let mut body = pin!(body);
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced = said.content_length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(HttpError::BodyTooLarge { length: announced, limit });
     }
@@ -122,8 +115,8 @@ enum Encoding {
 }
 
 impl Encoding {
-    fn of(headers: &HeaderMap) -> Result<Option<Self>, HttpError> {
-        let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(None) };
+    fn of(said: Said<'_>) -> Result<Option<Self>, HttpError> {
+        let Some(value) = said.content_encoding else { return Ok(None) };
         match value.as_bytes() {
             b"gzip" | b"x-gzip" => Ok(Some(Self::Gzip)),
             b"deflate" => Ok(Some(Self::Deflate)),

@@ -12,6 +12,7 @@ use models::oip::{self, BinaryOutputs, Encoded, HEADER_LENGTH, Invalid, Repeated
 use tokio::time::Instant;
 
 use super::reply::Payload;
+use super::said::Said;
 use super::target::{self, Target};
 use super::{HttpError, body};
 use crate::front::access::{self, Access};
@@ -42,9 +43,10 @@ where
     B: http_body::Body<Data = bytes::Bytes>,
 {
     let (parts, body) = request.into_parts();
-    let mut exchange = Exchange::new(&call.target.model, &call.caller, &parts.headers);
-    let response = match payload(&call, &parts.headers, body, &mut exchange).await {
-        Ok(payload) => payload.respond(&parts.headers).await,
+    let said = Said::of(&parts.headers);
+    let mut exchange = Exchange::new(&call.target.model, &call.caller, said);
+    let response = match payload(&call, &parts.headers, said, body, &mut exchange).await {
+        Ok(payload) => payload.respond(said).await,
         Err(error) => error.into_response(),
     };
     Ok(exchange.finish(&call.front, response))
@@ -52,12 +54,13 @@ where
 
 /// Tells a caller that it is not let in, and the log. Nothing of its request was looked at.
 pub(super) fn refused(front: &Front, caller: &Caller, headers: &HeaderMap, refused: Refused) -> Response {
-    Exchange::new("", caller, headers).finish(front, HttpError::from(refused).into_response())
+    Exchange::new("", caller, Said::of(headers)).finish(front, HttpError::from(refused).into_response())
 }
 
 async fn payload<B>(
     call: &Call,
     headers: &HeaderMap,
+    said: Said<'_>,
     body: B,
     exchange: &mut Exchange<'_>,
 ) -> Result<Payload, HttpError>
@@ -65,12 +68,13 @@ where
     B: http_body::Body<Data = bytes::Bytes>,
 {
     let Call { front, repeated, target, .. } = call;
-    let (body, _held) = body::read(headers, body, front).await?;
+    let (body, _held) = body::read(said, body, front).await?;
     exchange.request_bytes = body.len();
-    let (json_length, limits) = (header_length(headers)?, front.limits.oip());
+    let (json_length, limits) = (json_length(said)?, front.limits.oip());
     let long = json_length.unwrap_or(body.len()) > body::JSON_INLINE_BYTES_MAX;
     let decoded = if long {
-        body::off_thread(move || oip::decode(&body, json_length, limits)).await??
+        // Boxed, as all that few requests need: what every request has room for is moved and touched by all.
+        Box::pin(body::off_thread(move || oip::decode(&body, json_length, limits))).await??
     } else {
         repeated.decode(&body, json_length, limits)?
     };
@@ -81,13 +85,16 @@ where
         id: decoded.id,
         inputs: decoded.inputs,
         outputs: decoded.outputs,
-        timeout: shorter(decoded.timeout, target::timeout(headers)?),
+        timeout: shorter(decoded.timeout, target::timeout(said)?),
         form: Form::Json(decoded.binary),
     };
     let reply = front.inference.infer(request, headers, exchange.request_id()).await?;
     exchange.answered(&reply);
-    let encoded =
-        if long_in_json(&reply.outputs) { body::off_thread(move || encode(&reply)).await?? } else { encode(&reply)? };
+    let encoded = if long_in_json(&reply.outputs) {
+        Box::pin(body::off_thread(move || encode(&reply))).await??
+    } else {
+        encode(&reply)?
+    };
     Ok(exchange.sent(Payload::new(encoded)))
 }
 
@@ -107,8 +114,8 @@ pub(super) fn long_in_json(outputs: &[NamedTensor]) -> bool {
     bytes > body::JSON_INLINE_BYTES_MAX / 3
 }
 
-fn header_length(headers: &HeaderMap) -> Result<Option<usize>, HttpError> {
-    let Some(value) = headers.get(&names::HEADER_LENGTH) else { return Ok(None) };
+fn json_length(said: Said<'_>) -> Result<Option<usize>, HttpError> {
+    let Some(value) = said.json_length else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     // `parse` would take a sign.
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -131,11 +138,11 @@ pub(super) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(model: &'a str, caller: &'a Caller, headers: &HeaderMap) -> Self {
+    pub(super) fn new(model: &'a str, caller: &'a Caller, said: Said<'_>) -> Self {
         Self {
             started: Instant::now(),
             model,
-            request_id: request_id::kept(headers),
+            request_id: said.request_id.and_then(request_id::kept),
             caller,
             answered_by: None,
             queued_and_compute: None,

@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::said::Said;
 use super::target::Target;
 use super::{HttpError, body, reply};
 use crate::front::Front;
@@ -71,7 +72,7 @@ pub(super) async fn index(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpError> {
-    let (body, _held) = body::read(&headers, body, &front).await?;
+    let (body, _held) = body::read(Said::of(&headers), body, &front).await?;
     let request: IndexRequest = match &*body {
         [] => IndexRequest::default(),
         body => serde_json::from_slice(body)

@@ -10,6 +10,7 @@ mod error;
 mod infer;
 mod metadata;
 mod reply;
+mod said;
 mod target;
 mod v1;
 

@@ -6,12 +6,13 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use models::oip::{COPY_BYTES_MAX, Encoded};
 
+use super::said::Said;
 use crate::front::names;
 
 /// Smaller bodies are not worth compressing.
@@ -19,9 +20,13 @@ const COMPRESS_FROM_BYTES: usize = 1024;
 /// Larger bodies are compressed off the threads that serve everyone else.
 const COMPRESS_INLINE_BYTES: usize = 64 << 10;
 
+/// Checked when they are compiled, and not for each answer.
+static JSON: HeaderValue = HeaderValue::from_static("application/json");
+static OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
 /// A JSON body.
 pub(super) fn json(body: Vec<u8>) -> Response {
-    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+    ([(CONTENT_TYPE, JSON.clone())], body).into_response()
 }
 
 /// Headers of an answer: what is inserted later finds room.
@@ -49,9 +54,9 @@ impl Payload {
     }
 
     /// The response, compressed where `request` accepts it and the body is worth it.
-    pub(super) async fn respond(self, request: &HeaderMap) -> Response {
+    pub(super) async fn respond(self, said: Said<'_>) -> Response {
         let Self { first, rest, json_length, length } = self;
-        let coding = if length >= COMPRESS_FROM_BYTES { Coding::accepted(request) } else { None };
+        let coding = if length >= COMPRESS_FROM_BYTES { Coding::accepted(said) } else { None };
         let mut response = match coding {
             Some(coding) if length > COMPRESS_INLINE_BYTES => {
                 let compressed = tokio::task::spawn_blocking(move || coding.compress(&first, &rest)).await;
@@ -60,8 +65,8 @@ impl Payload {
             Some(coding) => coding.response(coding.compress(&first, &rest)),
             None => plain(first, rest, length),
         };
-        let content_type = if json_length.is_some() { "application/octet-stream" } else { "application/json" };
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        let content_type = if json_length.is_some() { &OCTETS } else { &JSON };
+        response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
         if let Some(json_length) = json_length {
             response.headers_mut().insert(&names::HEADER_LENGTH, json_length.into());
         }
@@ -97,8 +102,8 @@ enum Coding {
 impl Coding {
     /// The coding the caller likes best; of those it likes alike gzip, which every client that names it can undo: some
     /// HTTP libraries name zstd though the client above them cannot.
-    fn accepted(headers: &HeaderMap) -> Option<Self> {
-        let text = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
+    fn accepted(said: Said<'_>) -> Option<Self> {
+        let text = said.accept_encoding?.to_str().ok()?;
         let choices = text.split(',').take(16).filter_map(|choice| {
             let (name, parameters) = choice.split_once(';').unwrap_or((choice, ""));
             let quality = parameters.trim().strip_prefix("q=").map_or(Some(1.0), |q| q.trim().parse::<f32>().ok())?;
@@ -166,9 +171,8 @@ mod tests {
     #[test]
     fn the_caller_chooses_the_coding() {
         let accepted = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(text));
-            Coding::accepted(&headers)
+            let value = HeaderValue::from_static(text);
+            Coding::accepted(Said { accept_encoding: Some(&value), ..Said::default() })
         };
         assert_eq!(accepted("gzip, deflate, br"), Some(Coding::Gzip));
         assert_eq!(accepted("gzip, deflate, zstd"), Some(Coding::Gzip));

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
-use http::{Extensions, HeaderMap, Method};
+use http::{Extensions, Method};
 
 use super::HttpError;
+use super::said::Said;
 use crate::front::convert::{invalid, name};
 use crate::front::guard::Caller;
-use crate::front::{TIMEOUT_HEADER, names, shown};
+use crate::front::{TIMEOUT_HEADER, shown};
 use crate::route::Variant;
 
 /// What a path names. Parts that a path lacks are empty.
@@ -87,8 +88,8 @@ fn variant(label: &str) -> Result<Variant, HttpError> {
 }
 
 /// The `x-sluice-timeout-ms` header; 0 is none.
-pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, HttpError> {
-    let Some(value) = headers.get(&names::TIMEOUT) else { return Ok(None) };
+pub(super) fn timeout(said: Said<'_>) -> Result<Option<Duration>, HttpError> {
+    let Some(value) = said.timeout else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     let millis: u64 = text.parse().map_err(|_| {
         invalid(format!("header {TIMEOUT_HEADER} is '{}', not a whole number of milliseconds", shown(text)))

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::infer::{Exchange, long_in_json};
 use super::reply::{self, Payload};
+use super::said::Said;
 use super::target::{self, Target};
 use super::{HttpError, body};
 use crate::catalog::VersionView;
@@ -24,13 +25,14 @@ pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, req
         Some(_) => return HttpError::NoRoute { path: parts.uri.path().to_owned() }.into_response(),
         None => return wrong_method(&parts.method, &parts.uri, "GET"),
     }
-    let caller = target::caller(&parts.extensions);
-    let mut exchange = Exchange::new(&target.model, &caller, &parts.headers);
     if let Some(label) = target.label {
         parts.headers.insert(&names::VARIANT, HeaderValue::from_static(label.name()));
     }
+    let said = Said::of(&parts.headers);
+    let caller = target::caller(&parts.extensions);
+    let mut exchange = Exchange::new(&target.model, &caller, said);
     let answer = async {
-        let (body, _held) = body::read(&parts.headers, body, &front).await?;
+        let (body, _held) = body::read(said, body, &front).await?;
         exchange.request_bytes = body.len();
         let signature = version(&front, &target)?.signature;
         let (long, limits) = (body.len() > body::JSON_INLINE_BYTES_MAX, Arc::clone(&front));
@@ -42,7 +44,7 @@ pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, req
             id: String::new(),
             inputs,
             outputs: None,
-            timeout: target::timeout(&parts.headers)?,
+            timeout: target::timeout(said)?,
             form: Form::Json(BinaryOutputs::default()),
         };
         let reply = front.inference.infer(request, &parts.headers, exchange.request_id()).await?;
@@ -54,7 +56,7 @@ pub(super) async fn predict(State(front): State<Arc<Front>>, target: Target, req
     };
     let answer: Result<Payload, HttpError> = answer.await;
     let response = match answer {
-        Ok(payload) => payload.respond(&parts.headers).await,
+        Ok(payload) => payload.respond(said).await,
         Err(error) => error.into_response(),
     };
     exchange.finish(&front, response)

@@ -29,7 +29,7 @@ use std::fmt;
 use std::time::Duration;
 
 use config::Values;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 pub use action::{Action, Why};
@@ -64,8 +64,8 @@ pub struct Rest {
     pub wake_at: Option<Instant>,
 }
 
-/// How a model is, outwardly (Argo Rollouts' words).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// How a model is, outwardly (Argo Rollouts' words). Ordered from best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Phase {
     /// What the values ask for serves all traffic.
     Healthy,

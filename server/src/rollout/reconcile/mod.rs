@@ -55,6 +55,8 @@ pub struct Reconciler<S: Stager, R: Routes<Live = S::Live>> {
     shell: Shell<S, R>,
     desired: watch::Receiver<Arc<DesiredModels>>,
     desired_open: bool,
+    /// What the models were last told of it.
+    seen: Arc<DesiredModels>,
     events: mpsc::Receiver<AttemptEvent<S::Live>>,
     commands: mpsc::Receiver<Command>,
     written: mpsc::Receiver<Written>,
@@ -121,6 +123,7 @@ impl<S: Stager, R: Routes<Live = S::Live>> Reconciler<S, R> {
             },
             desired,
             desired_open: true,
+            seen: Arc::default(),
             events,
             commands,
             written,
@@ -174,6 +177,7 @@ impl<S: Stager, R: Routes<Live = S::Live>> Reconciler<S, R> {
 
     async fn observe_values(&mut self) {
         let desired = Arc::clone(&self.desired.borrow_and_update());
+        self.seen = Arc::clone(&desired);
         self.models.retain(|name, _| {
             let removed = desired.removes(name);
             if removed {
@@ -234,8 +238,8 @@ impl<S: Stager, R: Routes<Live = S::Live>> Reconciler<S, R> {
 
     fn report(&self) {
         let models = self.models.values().map(Model::status).collect();
-        let desired = Arc::clone(&self.desired.borrow());
-        let status = Status { models, problems: desired.problems.clone(), notes: desired.notes.clone() };
-        self.status.send_replace(Arc::new(status));
+        let DesiredModels { problems, revisions, notes, .. } = &*self.seen;
+        let (problems, revisions, notes) = (problems.clone(), revisions.clone(), notes.clone());
+        self.status.send_replace(Arc::new(Status { models, problems, revisions, notes }));
     }
 }

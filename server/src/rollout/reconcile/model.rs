@@ -127,7 +127,10 @@ impl<L: Resident> Model<L> {
         let version = self.observed.staging.as_ref().map(|s| s.target.spec.version.to_string()).unwrap_or_default();
         let state = match result {
             Ok(staged) => {
-                self.remember_event("staged", &version, staged.notes.join("; "));
+                let notes = staged.notes.join("; ");
+                let reason =
+                    if notes.is_empty() { "verified, warmed up, and nothing to note".to_owned() } else { notes };
+                self.remember_event("staged", &version, reason);
                 self.notes.insert(staged.digest, staged.notes);
                 self.adopt(staged.digest, staged.live);
                 StagingState::Ready { digest: staged.digest }

@@ -1,9 +1,13 @@
-//! `sluice wait`: blocks until a server has seen a values file, or serves what it asks for. For pipelines and hooks.
+//! `sluice wait`: blocks until a server, or each server of a name, has seen a values file, or serves what it asks for. For
+//! pipelines and hooks.
+
+mod service;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use config::Parsed;
+use reqwest::Url;
 use tokio::time::Instant;
 
 use super::client::{AdminArgs, Client};
@@ -11,6 +15,7 @@ use super::exit::{Exit, Failure};
 use super::files;
 use super::output::{Clean, Console};
 use super::status::{ModelView, StatusView, refusal};
+use service::Servers;
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -22,10 +27,14 @@ Examples:
   sluice wait --for=observed --values values.yaml --timeout 120s   # the server has read this very file
   sluice wait --for=healthy --values values.yaml                   # and its version is stable
   sluice wait --for=healthy --model fraud-detection                # what the server's values ask for
+  sluice wait --for=observed --values values.yaml --service fraud-detection-model-serving-headless
+
+--service asks every address that the name has, such as each ready pod of a headless Service, and all of them have to be \
+so. The name is resolved again at each look: a pod that goes away is not waited for, and no address means not yet.
 
 `observed` compares the SHA-256 of the file with the revision that the server reports. With --values, `healthy` waits \
 for that first. A rollout of this revision that ends Degraded fails at once, with the server's reason; one that is \
-Paused goes on waiting.
+Paused goes on waiting. A server that has read the file and refuses it ends the wait at once, too.
 
 Exit codes: 0 it is so · 1 the values file is wrong, or there is no such model · 3 Degraded, timeout, or no server";
 
@@ -48,6 +57,10 @@ pub(crate) struct Args {
     /// How long to wait
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = config::duration)]
     timeout: Duration,
+
+    /// Ask every address of this name instead of --admin, at port 8002 or another
+    #[arg(long, value_name = "NAME[:PORT]", value_parser = service::service)]
+    service: Option<Url>,
 
     #[command(flatten)]
     admin: AdminArgs,
@@ -79,11 +92,14 @@ enum Look {
 
 pub(crate) async fn run(args: &Args, console: &mut Console) -> Result<(), Failure> {
     let goal = Goal::of(args)?;
-    let client = args.admin.client()?;
+    let mut asked = match &args.service {
+        Some(base) => Asked::Every(Servers::new(base.clone(), args.admin.clone())),
+        None => Asked::One(args.admin.client()?),
+    };
     let deadline = Instant::now() + args.timeout.min(TIMEOUT_MAX);
     let mut told = String::new();
     loop {
-        let waiting = match look(&client, &goal).await {
+        let waiting = match asked.look(&goal).await {
             Look::Done(message) => return console.line(message),
             Look::Never(failure) => return Err(failure),
             Look::NotYet(message) => message,
@@ -97,6 +113,21 @@ pub(crate) async fn run(args: &Args, console: &mut Console) -> Result<(), Failur
             return Err(Failure::failed(format_args!("not so after {limit}: {waiting}")));
         }
         tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Who is asked.
+enum Asked {
+    One(Client),
+    Every(Servers),
+}
+
+impl Asked {
+    async fn look(&mut self, goal: &Goal) -> Look {
+        match self {
+            Self::One(client) => look(client, goal).await,
+            Self::Every(servers) => servers.look(goal).await,
+        }
     }
 }
 
@@ -134,6 +165,9 @@ impl Goal {
             Some(name) => status.models.iter().filter(|model| model.name == *name).collect(),
             None => status.models.iter().collect(),
         };
+        if let Some(failure) = self.refused(status, &models) {
+            return Look::Never(failure);
+        }
         if models.is_empty() {
             // With a file, the model may be new to the server. Without one, somebody named it.
             return match (&self.wanted, &self.model) {
@@ -151,6 +185,18 @@ impl Goal {
             }
         }
         Look::Done(done.join("\n"))
+    }
+
+    /// The server has read this very file, and it is not in force.
+    fn refused(&self, status: &StatusView, models: &[&ModelView]) -> Option<Failure> {
+        let (revision, _) = self.wanted.as_ref().filter(|(revision, _)| status.revisions.contains(revision))?;
+        let in_force = models.iter().any(|model| model.observed_revision == *revision);
+        let error = match models {
+            [] => status.problems.first(),
+            _ => models.iter().find_map(|model| model.values_error.as_ref()),
+        };
+        let error = error.filter(|_| !in_force)?;
+        Some(Failure::input(format_args!("the server refuses the file: {}", refusal(error))))
     }
 
     fn look_at(&self, model: &ModelView) -> Look {
@@ -230,6 +276,37 @@ mod tests {
         ] {
             assert_eq!(word(&goal(state, wanted).look(&seen)), expected, "{state:?} {wanted:?} {seen:?}");
         }
+    }
+
+    #[test]
+    fn a_file_that_the_server_read_and_refuses_is_not_waited_for() {
+        let read = |revisions: &[&str], models: serde_json::Value, problems: &[&str]| {
+            let status = serde_json::json!({ "models": models, "revisions": revisions, "problems": problems });
+            serde_json::from_value::<StatusView>(status).unwrap()
+        };
+        let model = |error: Option<&str>| {
+            serde_json::json!([{
+                "name": "m", "observedRevision": "sha256:old", "valuesError": error, "phase": "Degraded",
+            }])
+        };
+        let file = Some(("sha256:new", "v2"));
+        for (seen, expected) in [
+            (read(&["sha256:new"], model(Some("v.yaml:3: no")), &[]), "never"),
+            // The error may be about the content before.
+            (read(&["sha256:old"], model(Some("v.yaml:3: no")), &[]), "not yet"),
+            (read(&["sha256:new"], model(None), &[]), "not yet"),
+            (read(&["sha256:new"], serde_json::json!([]), &["v.yaml:3: no"]), "never"),
+            (read(&[], serde_json::json!([]), &["other.yaml:3: no"]), "not yet"),
+        ] {
+            for state in [State::Observed, State::Healthy] {
+                assert_eq!(word(&goal(state, file).look(&seen)), expected, "{state:?} {seen:?}");
+            }
+        }
+        let Look::Never(failure) = goal(State::Observed, file).look(&read(&["sha256:new"], model(Some("no")), &[]))
+        else {
+            panic!("it is refused")
+        };
+        assert_eq!((failure.exit, failure.message.as_str()), (Exit::BadInput, "the server refuses the file: no"));
     }
 
     #[test]

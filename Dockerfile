@@ -1,0 +1,72 @@
+# The image that serves models: the program, what it links, certificates, and nothing else. No shell, no package manager.
+#
+#   docker build -t registry.example.com/ml/sluice:0.1.0 \
+#       --build-arg REVISION="$(git rev-parse HEAD)" --build-arg CREATED="$(git log -1 --format=%cI)" .
+#
+# `cargo xtask image` builds it with buildah and starts it as the Deployment does. It is for the CPU; the image for GPUs
+# comes with the CUDA build.
+
+# Any image of Debian 12 with Rust, a C compiler and certificates. Pin it by digest where you build for others:
+# --build-arg BUILD_BASE=docker.io/library/rust@sha256:…
+ARG BUILD_BASE=docker.io/library/rust:1.95.0-bookworm
+
+# Compiles.
+FROM ${BUILD_BASE} AS program
+WORKDIR /src
+COPY . .
+# What was compiled stays in the mounts, which are no part of an image, so the program is copied out of them.
+RUN --mount=type=cache,id=sluice-registry,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=sluice-target,target=/src/target \
+    cargo build --locked --release --package server --bin sluice \
+    && install -D target/release/sluice /out/sluice
+
+# Lists the crates that are linked.
+FROM ${BUILD_BASE} AS sbom
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,id=sluice-registry,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=sluice-xtask,target=/src/target \
+    cargo run --locked --quiet --package xtask -- sbom /out/sluice.cdx.json
+
+# Gathers what the image holds.
+FROM ${BUILD_BASE} AS files
+WORKDIR /src
+COPY image/files.sh LICENSE ./
+COPY --from=program /out/sluice ./
+COPY --from=sbom /out/sluice.cdx.json ./
+RUN ./files.sh /image && install -d -m 0700 /cache/sluice
+
+FROM scratch
+COPY --from=files --chown=0:0 /image /
+# The one place that it writes to.
+COPY --from=files --chown=10001:10001 /cache /var/cache
+
+# By default the server listens to its own machine only, which in a container is nobody.
+ENV PATH=/usr/bin \
+    SLUICE_HTTP=0.0.0.0:8000 \
+    SLUICE_GRPC=0.0.0.0:8001 \
+    SLUICE_ADMIN=0.0.0.0:8002 \
+    SLUICE_VALUES=/etc/sluice/values \
+    SLUICE_CACHE=/var/cache/sluice
+EXPOSE 8000 8001 8002
+# By number, so that a cluster sees that it is not root.
+USER 10001:10001
+WORKDIR /
+STOPSIGNAL SIGTERM
+# Whether the process answers, at the admin port; Kubernetes has probes of its own instead.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["sluice", "status"]
+ENTRYPOINT ["sluice"]
+CMD ["serve"]
+
+# Last, because they change with every commit.
+ARG SOURCE=https://git.example.com/ml/sluice
+ARG VERSION=0.1.0
+ARG REVISION
+ARG CREATED
+LABEL org.opencontainers.image.title="sluice" \
+      org.opencontainers.image.description="Inference server that is deployed by a commit and rolled back by a revert" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"

@@ -1,0 +1,84 @@
+//! Looks at the servers: at an admin port's status, or at a serving port's labels.
+
+use serde::Deserialize;
+
+use super::follow::{Seen, Standing};
+use crate::cli::client::{AdminArgs, Client};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::Clean;
+use crate::cli::status::StatusView;
+
+/// Where one model is seen.
+pub(super) struct Place {
+    at: AdminArgs,
+    model: String,
+    /// It has no `/status`, so it is a serving port.
+    serving: bool,
+}
+
+/// V1's answer about a label.
+#[derive(Deserialize)]
+struct LabelAnswer {
+    model_version_status: Vec<LabelVersion>,
+}
+
+#[derive(Deserialize)]
+struct LabelVersion {
+    version: String,
+}
+
+// === impl Place ===
+
+impl Place {
+    pub(super) const fn new(at: AdminArgs, model: String) -> Self {
+        Self { at, model, serving: false }
+    }
+
+    /// One look. Connections are not kept: behind a load balancer the next look should be at another server.
+    pub(super) async fn look(&mut self) -> Seen {
+        match self.try_look().await {
+            Ok(seen) => seen,
+            Err(failure) => Seen::Nothing(Clean(&failure.message).to_string()),
+        }
+    }
+
+    async fn try_look(&mut self) -> Result<Seen, Failure> {
+        let client = self.at.client_of("server")?;
+        if !self.serving {
+            match StatusView::ask(&client).await {
+                Ok(status) => return Ok(self.standing(&status)),
+                Err(failure) if failure.exit == Exit::BadInput => self.serving = true,
+                Err(failure) => return Err(failure),
+            }
+        }
+        // On one connection, so that both answers are of one server.
+        let stable = self.label(&client, "stable").await?;
+        let canary = self.label(&client, "canary").await?;
+        Ok(Seen::Labels { stable, canary })
+    }
+
+    fn standing(&self, status: &StatusView) -> Seen {
+        let Ok(model) = status.model(&self.model) else {
+            // A file that was never valid gives no model.
+            let refused = status.problems.first().cloned();
+            return Seen::Status(Standing { read: status.revisions.clone(), refused, ..Standing::default() });
+        };
+        Seen::Status(Standing {
+            phase: model.phase.clone(),
+            message: model.message.clone(),
+            observed: model.observed_revision.clone(),
+            read: status.revisions.clone(),
+            refused: model.values_error.clone(),
+            stable: model.stable.as_ref().map(|stable| stable.version.clone()),
+        })
+    }
+
+    /// The version under a label, none where the label is on none.
+    async fn label(&self, client: &Client, label: &str) -> Result<Option<String>, Failure> {
+        match client.get::<LabelAnswer>(&["v1", "models", &self.model, "labels", label]).await {
+            Ok(answer) => Ok(answer.model_version_status.into_iter().next().map(|status| status.version)),
+            Err(failure) if failure.exit == Exit::BadInput && label == "canary" => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+}
