@@ -2,7 +2,7 @@
 //!
 //! Each connection has a [`Caller`]. A front end asks it before it does anything for a request, with the group of the
 //! route; what it gets back is the same caller, which now holds the request's admission. Without an access file the
-//! serving ports ask nothing, and the admin port asks for its token or lets in this machine only ([`local`]).
+//! serving ports ask nothing, and the admin port asks for its token or lets in this machine only (`local.rs`).
 //!
 //! It must not know routes, bodies or models.
 
