@@ -16,6 +16,7 @@ use super::exit::{Exit, Failure};
 use super::files;
 use super::output::{BAD, BUSY, Clean, Console, FAINT, GOOD, STRONG};
 use super::status::StatusView;
+use super::tls::TlsArgs;
 
 /// Unchanged lines around a change.
 const CONTEXT: usize = 2;
@@ -73,6 +74,9 @@ pub(crate) struct Args {
     /// Ask this server whether the old version was promoted
     #[arg(long, value_name = "URL", value_parser = client::base_url)]
     status: Option<Url>,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 fn version(text: &str) -> Result<Version, String> {
@@ -140,7 +144,7 @@ async fn new_stable(args: &Args, values: &Values, console: &mut Console) -> Resu
     }
     let promoted = match (&args.status, args.promoted) {
         (_, true) => true,
-        (Some(url), false) => ask(url, values, console).await?,
+        (Some(url), false) => ask(url, values, &args.tls, console).await?,
         (None, false) => return Err(undecided(old)),
     };
     Ok(promoted.then(|| old.clone()))
@@ -200,9 +204,9 @@ fn undecided(old: &VersionSpec) -> Failure {
     }
 }
 
-async fn ask(url: &Url, values: &Values, console: &mut Console) -> Result<bool, Failure> {
+async fn ask(url: &Url, values: &Values, tls: &TlsArgs, console: &mut Console) -> Result<bool, Failure> {
     let (model, old) = (values.model.name.as_str(), &values.model.target);
-    let serving = serving(url, model).await?;
+    let serving = serving(url, model, tls).await?;
     let promoted = is_promoted(old, serving.as_ref());
     let stable = serving.map_or_else(|| "nothing".to_owned(), |serving| Clean(&serving.version).to_string());
     let then = if promoted { "it becomes `stable`" } else { "`stable` stays as it is" };
@@ -211,8 +215,8 @@ async fn ask(url: &Url, values: &Values, console: &mut Console) -> Result<bool, 
 }
 
 /// What serves as stable: the admin port knows it with its digest, the serving port by its label.
-async fn serving(url: &Url, model: &str) -> Result<Option<Serving>, Failure> {
-    let client = Client::new(url, "server", None)?;
+async fn serving(url: &Url, model: &str, tls: &TlsArgs) -> Result<Option<Serving>, Failure> {
+    let client = Client::over(url, "server", None, tls)?;
     match StatusView::ask(&client).await {
         Ok(status) => {
             let stable = status.model(model)?.stable.clone();

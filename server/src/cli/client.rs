@@ -19,6 +19,8 @@ pub(crate) const URL_ENV: &str = "SLUICE_URL";
 /// Says where a rollout is seen.
 pub(crate) const STATUS_URL_ENV: &str = "SLUICE_STATUS_URL";
 
+/// Names the file with the bearer token of staging's serving port.
+pub(crate) const STAGING_TOKEN_FILE_ENV: &str = "SLUICE_STAGING_TOKEN_FILE";
 /// Names the file with the serving port's bearer token.
 pub(crate) const TOKEN_FILE_ENV: &str = "SLUICE_TOKEN_FILE";
 
@@ -145,12 +147,7 @@ impl Heard {
 // === impl Client ===
 
 impl Client {
-    /// A client of the server at `base`, with the system's authorities; `what` names it in failures.
-    pub(crate) fn new(base: &Url, what: &'static str, token: Option<header::HeaderValue>) -> Result<Self, Failure> {
-        Self::over(base, what, token, &TlsArgs::default())
-    }
-
-    /// The same over TLS as `tls` says, where the URL asks for it.
+    /// A client of the server at `base`, over TLS as `tls` says where the URL asks for it; `what` names it in failures.
     pub(crate) fn over(
         base: &Url,
         what: &'static str,
@@ -354,7 +351,8 @@ mod tests {
 
     #[test]
     fn a_name_never_leaves_its_place_in_the_path() {
-        let client = Client::new(&base_url("http://h/prefix").unwrap(), "admin port", None).unwrap();
+        let base = base_url("http://h/prefix").unwrap();
+        let client = Client::over(&base, "admin port", None, &TlsArgs::default()).unwrap();
         assert_eq!(client.url(&["v2", "models", "a/b?c"]).unwrap().as_str(), "http://h/prefix/v2/models/a%2Fb%3Fc");
         for bad in ["..", ".", ""] {
             assert_eq!(client.url(&["v2", bad]).unwrap_err().exit, Exit::BadInput);

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches};
 use config::{LogFormat, Problems, Settings, SettingsLayer};
 
-use super::client;
 use super::exit::{Exit, Failure};
 use super::files;
 use super::output::Console;
@@ -16,11 +15,12 @@ use crate::telemetry::logs::{self, LogGuard, LogOptions};
 /// Bytes of a settings file.
 const SETTINGS_MAX: u64 = 1 << 20;
 /// Variables of `SLUICE_*` that other commands read, or this one before there are settings.
-const NOT_SETTINGS: [&str; 8] = [
+const NOT_SETTINGS: [&str; 9] = [
     "SLUICE_SETTINGS",
     client::ADMIN_URL_ENV,
     client::URL_ENV,
     client::STATUS_URL_ENV,
+    client::STAGING_TOKEN_FILE_ENV,
     client::TOKEN_FILE_ENV,
     tls::CA_ENV,
     tls::CERT_ENV,

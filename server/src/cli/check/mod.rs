@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::output::Console;
+use super::tls::TlsArgs;
 use super::{files, push};
 use crate::registry::{Credentials, Mlflow};
 use crate::store::Progress;
@@ -71,8 +72,11 @@ pub(crate) struct Args {
     staging: Option<Url>,
 
     /// File with a bearer token for staging
-    #[arg(long, value_name = "FILE", env = "SLUICE_STAGING_TOKEN_FILE", hide_env_values = true, requires = "staging")]
+    #[arg(long, value_name = "FILE", env = client::STAGING_TOKEN_FILE_ENV, hide_env_values = true, requires = "staging")]
     staging_token_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 
     /// Where the public key is on this machine, in place of model.signing.publicKeyRef.path
     #[arg(long, value_name = "PEM")]
@@ -124,7 +128,7 @@ async fn checked(args: &Args, console: &Console) -> Result<Report, Failure> {
     let file = args.file.display().to_string();
     let mlflow = mlflow(&args.registry)?;
     let token = args.staging_token_file.as_deref().map(client::read_token).transpose()?;
-    let staging = args.staging.as_ref().map(|url| Client::new(url, "staging", token)).transpose()?;
+    let staging = args.staging.as_ref().map(|url| Client::over(url, "staging", token, &args.tls)).transpose()?;
     let text = match files::read_text(&args.file, files::VALUES_MAX) {
         Ok(text) => text,
         Err(failure) if failure.exit == Exit::BadInput => {

@@ -23,6 +23,7 @@ use super::client::{self, AdminArgs};
 use super::exit::{Exit, Failure};
 use super::files;
 use super::output::{BAD, BUSY, Clean, Console, GOOD};
+use super::tls::TlsArgs;
 use crate::shutdown;
 use follow::{Follow, Patience, Verdict, Wanted};
 use host::HostArgs;
@@ -78,6 +79,9 @@ pub(crate) struct Args {
     /// File with a bearer token for --status
     #[arg(long, value_name = "FILE", env = "SLUICE_ADMIN_TOKEN_FILE", hide_env_values = true)]
     token_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 
     #[command(flatten)]
     host: HostArgs,
@@ -165,7 +169,7 @@ fn rollout(args: &Args, file: &Path) -> Result<Rollout, Failure> {
         None => format!("sluice/{model}"),
     });
     let wanted = Wanted { version: values.model.target.version.to_string(), revision: digest.to_string() };
-    let admin = AdminArgs { admin: url, token_file: args.token_file.clone() };
+    let admin = AdminArgs { admin: url, token_file: args.token_file.clone(), tls: args.tls.clone() };
     Ok(Rollout { context, wanted, place: Place::new(admin, model) })
 }
 

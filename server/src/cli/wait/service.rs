@@ -138,6 +138,7 @@ fn together(found: &[Found], name: &str) -> Look {
 mod tests {
     use super::*;
     use crate::cli::Exit;
+    use crate::cli::tls::TlsArgs;
 
     #[test]
     fn a_service_is_a_name_with_the_admin_port_or_another() {
@@ -173,7 +174,8 @@ mod tests {
         let pod = |last| SocketAddr::from(([127, 0, 0, last], ahead.port()));
         let (behind, gone) = (server(pod(2), "sha256:old").await, pod(3));
         let base = service(&format!("fraud-headless:{}", ahead.port())).unwrap();
-        let mut servers = Servers::new(base.clone(), AdminArgs { admin: base, token_file: None });
+        let mut servers =
+            Servers::new(base.clone(), AdminArgs { admin: base, token_file: None, tls: TlsArgs::default() });
         let wanted = Some(("sha256:new".to_owned(), "v2".to_owned()));
         let goal = Goal { state: super::super::State::Observed, model: Some("m".to_owned()), wanted };
         let mut said = Vec::new();
