@@ -7,6 +7,7 @@ probes ask is asked, and the Job's own command waits for it.
 
 import json
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -51,6 +52,17 @@ def mount(folder, name, content):
     (dated / name).write_text(content, encoding="utf-8")
     (folder / "..data").symlink_to(dated.name)
     (folder / name).symlink_to(f"..data/{name}")
+
+
+def remount(folder, name, content):
+    """The kubelet's update: another dated folder, and a link to it that takes the place of the old in one step."""
+    old = (folder / "..data").resolve()
+    dated = folder / f"..{time.monotonic_ns()}"
+    dated.mkdir()
+    (dated / name).write_text(content, encoding="utf-8")
+    (folder / "..data_tmp").symlink_to(dated.name)
+    (folder / "..data_tmp").rename(folder / "..data")
+    shutil.rmtree(old)
 
 
 def container(objects, kind):
