@@ -23,11 +23,11 @@ os.environ.update(SETTINGS)
 class MlflowServer:
     """`mlflow server` on a free port of the loopback; `backend` is a file for SQLite, or the URL of a database."""
 
-    def __init__(self, folder, backend, artifact_root, *words):
+    def __init__(self, folder, backend, artifact_root, *words, python=sys.executable):
         [self.port] = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         backend = backend if "://" in str(backend) else f"sqlite:///{backend}"
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--backend-store-uri", backend, "--default-artifact-root", artifact_root, "--workers", "1", *words]
         self.log = (folder / "mlflow.log").open("w+", encoding="utf-8")
         # A group of its own: it starts workers, which must end with it.

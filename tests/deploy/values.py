@@ -9,7 +9,6 @@ import json
 import re
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import jsonschema
@@ -17,8 +16,9 @@ import yaml
 
 import exposition
 import pods
+from kubelet import Server, mount
 from programs import failure, sluice
-from running import Sluice, free_ports, status, text
+from running import text
 from tally import Tally
 from tree import Tree, arguments, documents
 
@@ -43,52 +43,6 @@ def local(content, given, folder):
     values["model"]["signing"]["publicKeyRef"]["path"] = str(given.zoo / "keys/zoo.pub")
     values["stable"] = {"version": VERSION}
     return yaml.safe_dump(values, sort_keys=False)
-
-
-def mount(folder, name, content):
-    """A folder as the kubelet makes it: the file is a link into `..data`, itself a link to a dated folder."""
-    dated = folder / "..2026_01_01"
-    dated.mkdir(parents=True)
-    (dated / name).write_text(content, encoding="utf-8")
-    (folder / "..data").symlink_to(dated.name)
-    (folder / name).symlink_to(f"..data/{name}")
-
-
-class Server(Sluice):
-    """The container of the Deployment, as a process."""
-
-    def __init__(self, given, objects, folder):
-        self.container = pods.container(objects, "Deployment")
-        ports = [it["containerPort"] for it in self.container["ports"]]
-        self.ports = dict(zip(ports, free_ports(len(ports))))
-        mounts = {it["mountPath"]: str(folder / it["name"]) for it in self.container["volumeMounts"]}
-        words = [self.placed(argument, mounts) for argument in pods.arguments(objects, "Deployment")]
-        super().__init__(given.sluice, words, folder / "log")
-
-    def placed(self, argument, mounts):
-        flag, _, value = argument.partition("=")
-        if value in mounts:
-            return f"{flag}={mounts[value]}"
-        if value.startswith("0.0.0.0:"):
-            return f"{flag}=127.0.0.1:{self.ports[int(value.split(':')[1])]}"
-        return argument
-
-    def url(self, port, path=""):
-        names = {it["name"]: it["containerPort"] for it in self.container["ports"]}
-        return f"http://127.0.0.1:{self.ports[names.get(port, port)]}{path}"
-
-    def answers(self, name, wanted, limit):
-        """Nothing where a probe gets the wanted status in time."""
-        asked = self.container[f"{name}Probe"]["httpGet"]
-        deadline = time.monotonic() + limit
-        while time.monotonic() < deadline:
-            last = status(self.url(asked["port"], asked["path"]))
-            if last == wanted:
-                return []
-            if self.ended():
-                return [self.ended()]
-            time.sleep(0.1)
-        return [f"{name} gets {last} and not {wanted}: {self.said()}"]
 
 
 def ends(server, grace):

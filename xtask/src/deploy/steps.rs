@@ -83,6 +83,26 @@ pub(super) const STEPS: &[Step] = &[
         )
     },
     Step {
+        needs: &[Need::Deploy, Need::DeployNode, Need::Mlflow, Need::Python],
+        limit: Duration::from_secs(15 * 60),
+        ..check(
+            "six-steps",
+            "train, bump, check, merge, canary and roll back work as the tree's README tells it, with real parts",
+            &[Run::Deploy(
+                "six_steps.py",
+                &[
+                    TREE,
+                    Given::Path("--zoo", "models/zoo"),
+                    Given::Sluice("--sluice"),
+                    Given::Tool("--kubectl", "kubectl"),
+                    Given::Need("--mlflow", Need::Mlflow),
+                    Given::Need("--clients", Need::Python),
+                    NODE_MODULES,
+                ],
+            )],
+        )
+    },
+    Step {
         needs: &[Need::Deploy, Need::DeployNode],
         ..check(
             "terraform",

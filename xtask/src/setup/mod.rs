@@ -39,7 +39,7 @@ pub(crate) enum Need {
     Deploy,
     /// A real MLflow server and its client, in `XTASK_PYTHON_MLFLOW`: its pins contradict both of the others'.
     Mlflow,
-    /// Node packages that read Terraform's files, in `XTASK_NODE_MODULES_DEPLOY`.
+    /// Node packages that read Terraform's files, and Postgres, in `XTASK_NODE_MODULES_DEPLOY`.
     DeployNode,
     /// Prometheus' own checker of rules and metrics, in `XTASK_PROMTOOL`.
     Promtool,

@@ -24,8 +24,8 @@ pub(super) fn modules(cache: &Cache, name: &str, lists: &Path) -> Result<PathBuf
     let entry = cache.entry(name, &Key::new().with(&package).with(&lock).with(node), |folder| {
         std::fs::write(folder.join("package.json"), &package)?;
         std::fs::write(folder.join("package-lock.json"), &lock)?;
-        // No install scripts: what the tests use is plain JavaScript and WebAssembly, and a download inside a script would not be
-        // covered by the lock file.
+        // No install scripts: a download inside a script would not be covered by the lock file, and what the tests use is
+        // plain JavaScript, WebAssembly, and programs that come in the package.
         install(shell::program("npm", folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))
     })?;
     Ok(entry.join("node_modules"))

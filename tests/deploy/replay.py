@@ -1,0 +1,74 @@
+"""Callers: real rows, sent at a steady rate, every answer looked at."""
+
+import http.client
+import json
+import math
+import threading
+import time
+from collections import Counter
+from urllib.parse import urlsplit
+
+TIMEOUT_SECONDS = 30
+CALLERS = 4
+LOST_TOLD = 5
+
+
+class Replay:
+    """Sends `rows`, one in each request, from the start of its block to its end."""
+
+    def __init__(self, url, model, rows, rate):
+        self.host, self.path, self.rows = urlsplit(url).netloc, f"/v2/models/{model}/infer", rows
+        self.pause = CALLERS / rate
+        self.lock, self.ended = threading.Lock(), threading.Event()
+        self.lost, self.nan, self.answers = [], 0, Counter()
+        self.threads = [threading.Thread(target=self.call, args=(it,)) for it in range(CALLERS)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+
+    def call(self, number):
+        connection = http.client.HTTPConnection(self.host, timeout=TIMEOUT_SECONDS)
+        due = time.monotonic()
+        while not self.ended.is_set():
+            row = self.rows[number % len(self.rows)]
+            number += CALLERS
+            self.ask(connection, row)
+            due += self.pause
+            self.ended.wait(max(0, due - time.monotonic()))
+        connection.close()
+
+    def ask(self, connection, row):
+        tensor = {"name": "features", "shape": [1, len(row)], "datatype": "FP32", "data": row}
+        try:
+            connection.request("POST", self.path, json.dumps({"inputs": [tensor]}), {"content-type": "application/json"})
+            answer = connection.getresponse()
+            body = answer.read()
+        except OSError as error:
+            connection.close()
+            return self.note_lost(repr(error))
+        if answer.status != 200:
+            return self.note_lost(f"{answer.status}: {body[:200]!r}")
+        outputs = {it["name"]: it["data"] for it in json.loads(body)["outputs"]}
+        with self.lock:
+            self.answers[answer.headers["x-sluice-version"], answer.headers["x-sluice-variant"]] += 1
+            self.nan += any(it is None or math.isnan(it) for it in outputs["probability"])
+
+    def note_lost(self, why):
+        with self.lock:
+            if len(self.lost) < LOST_TOLD:
+                self.lost.append(why)
+
+    def answered_by(self, version, variant):
+        with self.lock:
+            return self.answers[version, variant]
+
+    def told(self):
+        with self.lock:
+            return ", ".join(f"{count} by {version} as {variant}" for (version, variant), count in sorted(self.answers.items()))
