@@ -10,9 +10,10 @@ from pathlib import Path
 
 import yaml
 
+import pods
 from container import Container, Volume, beside, specification
+from kubelet import mount
 from running import status
-from values import container as container_of, mount
 
 MODEL, VERSION = "fraud-detection", "v1.0.0"
 BUCKET = "/srv/bucket"
@@ -39,7 +40,7 @@ class Pod:
 
     def as_deployed(self, deployment):
         """With the arguments, the user, the root and the mounts that the Deployment says."""
-        server = container_of([deployment], "Deployment")
+        server = pods.container([deployment], "Deployment")
         mounts = {it["name"]: it["mountPath"] for it in server["volumeMounts"]}
         self.cache.mkdir()
         # As `fsGroup` leaves an empty volume of the kubelet's.
@@ -47,7 +48,7 @@ class Pod:
         os.chown(self.cache, 0, self.image.user)
         volumes = [*self.volumes, Volume(self.cache, mounts["cache"], writable=True)]
         unchangeable = server["securityContext"]["readOnlyRootFilesystem"]
-        command = [*server["command"], *server["args"]]
+        command = [*server["command"], *pods.arguments([deployment], "Deployment")]
         return specification(self.image.files, self.image.config, volumes, command, unchangeable)
 
     def by_itself(self):
@@ -153,7 +154,7 @@ def healthy(running, image):
 
 def deployed(tally, given, image, tree, deployment):
     """As the Deployment starts it; how long it takes to be ready, in milliseconds."""
-    server = container_of([deployment], "Deployment")
+    server = pods.container([deployment], "Deployment")
     with tempfile.TemporaryDirectory(prefix="sluice-image-") as folder:
         pod = Pod(given, image, tree, Path(folder))
         started = time.monotonic()
