@@ -41,11 +41,11 @@ EFFECTS = [
     ("extraVolumeMounts: [{name: tmp, mountPath: /tmp}]", DEPLOYMENT, (*CONTAINER, "volumeMounts", 3, "mountPath"), "/tmp"),
     ("tls: {secretName: own}", DEPLOYMENT, (*POD, "volumes", 3, "secret", "secretName"), "own"),
     ("tls: {secretName: own}", DEPLOYMENT, (*CONTAINER, "volumeMounts", 3, "mountPath"), "/etc/sluice/tls"),
-    ("tls: {secretName: own}", DEPLOYMENT, (*CONTAINER, "args", 9), "--tls-cert=/etc/sluice/tls/tls.crt"),
+    ("tls: {secretName: own}", DEPLOYMENT, (*CONTAINER, "args", -3), "--tls-cert=/etc/sluice/tls/tls.crt"),
     ("tls: {secretName: own}", DEPLOYMENT, (*CONTAINER, "readinessProbe", "httpGet", "scheme"), "HTTPS"),
     ("access: {secretName: own}", DEPLOYMENT, (*POD, "volumes", 3, "secret", "secretName"), "own"),
     ("access: {secretName: own}", DEPLOYMENT, (*POD, "volumes", 3, "secret", "items", 0, "key"), "access.yaml"),
-    ("access: {secretName: own}", DEPLOYMENT, (*CONTAINER, "args", 9), "--access-file=/etc/sluice/access/access.yaml"),
+    ("access: {secretName: own}", DEPLOYMENT, (*CONTAINER, "args", -1), "--access-file=/etc/sluice/access/access.yaml"),
     (
         "access: {secretName: own}",
         "PodMonitor",
@@ -71,7 +71,7 @@ EFFECTS = [
 # The same of the witness, which is rendered by itself.
 WITNESS_EFFECTS = [
     ("access: {secretName: own}", "Job", (*POD, "volumes", 1, "secret", "secretName"), "own"),
-    ("access: {secretName: own}", "Job", (*CONTAINER, "args", 5), "--token-file=/etc/sluice/token/token"),
+    ("access: {secretName: own}", "Job", (*CONTAINER, "args", -1), "--token-file=/etc/sluice/token/token"),
     ("access: {secretName: own}", "Job", (*CONTAINER, "volumeMounts", 1, "mountPath"), "/etc/sluice/token"),
 ]
 
