@@ -94,7 +94,6 @@ const ASKED_WRONG: &[(&str, &str, &str)] = &[
     ("signed with another key", "[key]", "[root]/other.pub"),
     ("no key at its path", "[key]", "[root]/none.pub"),
     ("a key that is none", "[key]", "[root]/none.txt"),
-    ("another format is declared", "  signing:", "  format: xgboost\n  signing:"),
     (
         "another digest is pinned",
         "  signing:",

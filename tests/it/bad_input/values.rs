@@ -35,6 +35,7 @@ pub(super) fn mistakes() -> Vec<Mistake> {
         ("relative path", "file:///", "file://"),
         ("policy", "policy: enforce", "policy: enforced"),
         ("method not built", "policy: enforce,", "policy: enforce, method: sigstore,"),
+        ("format not built", "  signing:", "  format: xgboost\n  signing:"),
         ("weight over 100", "model:\n", "strategy: {canary: {steps: [{setWeight: 120}]}}\nmodel:\n"),
         (
             "analysis of nothing",
