@@ -117,7 +117,7 @@ fn client(here: &Cursor<'_>, certificates: bool, report: &mut Report) -> Option<
     let mut map = here.map(report, "AccessClient")?;
     let name = map.required("name", "write what logs and metrics call the client", report);
     let name = name.and_then(|cursor| cursor.parsed(report, ClientName::new));
-    let token = map.get("tokenSha256").map(|cursor| cursor.parsed(report, TokenDigest::parse));
+    let token = map.get("tokenSha256").map(|cursor| cursor.secret(report, TokenDigest::parse));
     let certificate = map.get("certificate").map(|cursor| {
         if !certificates {
             cursor.wrong(report, "no client can show a certificate without --tls-client-ca; name that too");

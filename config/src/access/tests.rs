@@ -50,6 +50,7 @@ fn every_bad_file_is_told_with_its_places() {
             true,
         ),
         ("a token in clear", "clients:\n- {name: a, token: s3cret, may: [admin]}\n".to_owned(), true),
+        ("a token in place of its digest", "clients:\n- {name: a, tokenSha256: s3cret, may: [admin]}\n".to_owned(), true),
         ("shows nothing", "clients:\n- {name: a, may: [admin]}\n".to_owned(), true),
         ("a burst of nothing", one("  burst: 3\n"), true),
         ("twice", one(&format!("- {{name: a, tokenSha256: {SHA}, may: [admin]}}\n")), true),
@@ -61,5 +62,6 @@ fn every_bad_file_is_told_with_its_places() {
         let problems = parse("access.yaml", &text, certificates).expect_err(name);
         writeln!(told, "# {name}\n{problems}\n").unwrap();
     }
+    assert!(!told.contains("s3cret"), "{told}");
     insta::assert_snapshot!("bad_access_files", told);
 }

@@ -38,6 +38,15 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Text that `parse` accepts and no message shows: it may be the secret itself, written in the wrong place.
+    pub(crate) fn secret<T>(&self, report: &mut Report, parse: impl FnOnce(&str) -> Result<T, Refused>) -> Option<T> {
+        let parsed = match self.plain() {
+            Some((Plain::Text, written)) => parse(written),
+            _ => Err(Refused("it is not text; quote it".to_owned())),
+        };
+        parsed.map_err(|Refused(why)| self.wrong(report, format!("what is written here is refused: {why}"))).ok()
+    }
+
     /// A whole number in `range`. A quoted one is text, as it is to whoever else reads the file.
     pub(crate) fn whole(&self, report: &mut Report, range: RangeInclusive<u64>) -> Option<u64> {
         match self.plain() {

@@ -31,7 +31,7 @@ use pace::Pace;
 /// How long the last word may take when the process ends.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
 /// Conflicts that the last word may meet: somebody else wrote between reading and writing.
-const LEAVE_ATTEMPTS: usize = 5;
+const LEAVE_ATTEMPTS: u32 = 5;
 
 /// Keeps the annotations of one ConfigMap true about this process.
 pub struct Reporter {
@@ -112,11 +112,13 @@ impl Reporter {
     /// A process that ends is no server that is behind.
     async fn leave(mut self) {
         let leaving = async {
-            for _ in 0..LEAVE_ATTEMPTS {
+            for attempt in 1..=LEAVE_ATTEMPTS {
                 match self.write(None).await {
                     Err(error @ ObjectError::Conflict) => self.metrics.wrote(error.result()),
                     ended => return ended.map(drop),
                 }
+                // Others end at the same moment.
+                tokio::time::sleep(pace::conflict_wait(attempt, (self.jitter)())).await;
             }
             Err(ObjectError::Conflict)
         };

@@ -72,7 +72,7 @@ impl Pace {
 }
 
 /// Doubles up to a limit. All of it is up to chance: those who met should not meet again.
-fn conflict_wait(failures: u32, jitter: f64) -> Duration {
+pub(super) fn conflict_wait(failures: u32, jitter: f64) -> Duration {
     let (first, longest) = CONFLICT_WAITS;
     let doublings = failures.saturating_sub(1).min(16);
     first.saturating_mul(1 << doublings).min(longest).mul_f64(jitter.clamp(0.0, 1.0))

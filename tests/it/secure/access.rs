@@ -127,7 +127,8 @@ async fn over_its_limit_a_client_is_told_to_come_back_and_others_are_not() {
     }
     let url = https(running.app.addresses().http, "/v2/models/identity-fp32/infer");
     let answer = http.http().unwrap().post(url).body("{}").send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap().len()), (429, 3 + 1));
+    let wait: u32 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!(answer.status() == 429 && (900..=1000).contains(&wait), "{} {wait}", answer.status());
 
     let channel = client.grpc(running.app.addresses().grpc).await.unwrap();
     let mut grpc = GrpcInferenceServiceClient::new(channel);

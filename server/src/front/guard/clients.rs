@@ -22,6 +22,9 @@ pub struct Clients(Vec<Arc<Client>>);
 pub struct Client {
     asked: AccessClient,
     bucket: Option<Bucket>,
+    /// When its bucket is full again. Shared by all versions of the file that give this name the same rate: what was taken
+    /// at one rate says nothing at another.
+    full_at: Arc<AtomicU64>,
     /// Shared by all versions of the file that have this name.
     counts: Arc<Counts>,
 }
@@ -29,8 +32,6 @@ pub struct Client {
 /// What a client asked.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// When its bucket is full again.
-    full_at: AtomicU64,
     /// Requests at work.
     pub at_work: AtomicU32,
     /// Requests that were let in.
@@ -48,16 +49,15 @@ pub(super) struct Pass(Arc<Client>);
 // === impl Clients ===
 
 impl Clients {
-    /// The clients of `file`; those that were there `before` keep their counts.
+    /// The clients of `file`; those that were there `before` keep their counts, and at the same rate their bucket.
     #[must_use]
     pub fn new(file: AccessFile, before: Option<&Self>) -> Self {
-        let counts = |name: &str| {
-            let known = before.into_iter().flat_map(Self::iter).find(|client| client.name() == name);
-            known.map_or_else(Arc::default, |client| Arc::clone(&client.counts))
-        };
         let client = |asked: AccessClient| {
-            let counts = counts(asked.name.as_str());
-            Arc::new(Client { bucket: asked.limits.rate.map(Bucket::new), asked, counts })
+            let bucket = asked.limits.rate.map(Bucket::new);
+            let known = before.into_iter().flat_map(Self::iter).find(|client| client.name() == asked.name.as_str());
+            let full_at = known.filter(|client| client.bucket == bucket).map(|client| Arc::clone(&client.full_at));
+            let counts = known.map(|client| Arc::clone(&client.counts));
+            Arc::new(Client { bucket, full_at: full_at.unwrap_or_default(), counts: counts.unwrap_or_default(), asked })
         };
         Self(file.clients.into_iter().map(client).collect())
     }
@@ -128,7 +128,7 @@ impl Client {
     fn in_time(&self, now: Duration) -> Result<(), Refused> {
         let Some(bucket) = self.bucket else { return Ok(()) };
         let mut wait = Duration::ZERO;
-        let taken = self.counts.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
+        let taken = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
             bucket.take(full_at, now).map_err(|longer| wait = longer).ok()
         });
         taken.map(drop).map_err(|_| Refused::TooOften { retry_after: wait })

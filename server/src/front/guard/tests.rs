@@ -98,6 +98,21 @@ fn a_changed_file_is_in_force_on_connections_that_are_open() {
     assert!(caller.admit(PREDICT, &bearer("other")).is_ok());
 }
 
+#[tokio::test(start_paused = true)]
+async fn another_rate_is_in_force_for_who_has_used_up_the_old_one() {
+    let slow = ("scorer", "may: [predict], requestsPerSecond: 0.001, burst: 2");
+    let world = World::new(&[slow]);
+    let caller = world.caller(None);
+    let ask = || caller.admit(PREDICT, &bearer("scorer")).map(drop);
+    assert!([ask(), ask()].iter().all(Result::is_ok) && ask().is_err());
+    world.change(&[slow, ("other", "may: [predict]")]);
+    assert!(ask().is_err(), "a file that says the same gives nothing back");
+    world.change(&[("scorer", "may: [predict], requestsPerSecond: 100, burst: 1")]);
+    assert!(ask().is_ok() && ask().is_err());
+    tokio::time::advance(Duration::from_millis(10)).await;
+    assert!(ask().is_ok());
+}
+
 #[test]
 fn a_request_is_at_work_until_every_copy_of_its_caller_is_gone() {
     let world = World::new(&[("scorer", "may: [predict], requestsMax: 1")]);

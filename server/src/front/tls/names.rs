@@ -17,16 +17,19 @@ impl PeerNames {
     #[must_use]
     pub fn of(der: &[u8]) -> Self {
         let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Self::default() };
-        let alternative = certificate.subject_alternative_name().ok().flatten();
+        // One that cannot be read is not one that is not there.
+        let Ok(alternative) = certificate.subject_alternative_name() else { return Self::default() };
         let general = alternative.iter().flat_map(|extension| &extension.value.general_names);
         let names: Vec<&str> = general
             .filter_map(|name| match name {
-                GeneralName::DNSName(name) | GeneralName::URI(name) => Some(*name),
+                // An access file tells them apart by how they look.
+                GeneralName::DNSName(name) if !name.contains("://") => Some(*name),
+                GeneralName::URI(name) if name.contains("://") => Some(*name),
                 _ => None,
             })
             .collect();
         let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
-        let names = if names.is_empty() { common.collect() } else { names };
+        let names = if alternative.is_some() { names } else { common.collect() };
         Self(names.into_iter().take(NAMES_MAX).filter_map(|name| CertificateName::new(name).ok()).collect())
     }
 
