@@ -14,10 +14,12 @@ ARG BUILD_BASE=docker.io/library/rust:1.95.0-bookworm
 FROM ${BUILD_BASE} AS program
 WORKDIR /src
 COPY . .
-# What was compiled stays in the mounts, which are no part of an image, so the program is copied out of them.
+# What was compiled stays in the mounts, which are no part of an image, so the program is copied out of them. Cargo tells by
+# times what is fresh, and those of another checkout may be older than what was compiled of this one.
 RUN --mount=type=cache,id=sluice-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=sluice-target,target=/src/target \
-    cargo build --locked --release --package server --bin sluice \
+    find . -path ./target -prune -o -type f -exec touch {} + \
+    && cargo build --locked --release --package server --bin sluice \
     && install -D target/release/sluice /out/sluice
 
 # Lists the crates that are linked.
@@ -26,7 +28,8 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,id=sluice-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=sluice-xtask,target=/src/target \
-    cargo run --locked --quiet --package xtask -- sbom /out/sluice.cdx.json
+    find . -path ./target -prune -o -type f -exec touch {} + \
+    && cargo run --locked --quiet --package xtask -- sbom /out/sluice.cdx.json
 
 # Gathers what the image holds.
 FROM ${BUILD_BASE} AS files

@@ -8,7 +8,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 : "${STATUS_URL:?}"
 
-changed=$(git diff --name-only --diff-filter=d "$1" HEAD -- ':(glob)models/*/values-*.yaml')
+base=$1
+# The first push of a branch, and a pipeline that nobody's push started, have no commit before.
+[[ ! $base =~ ^0+$ ]] || base=HEAD^
+changed=$(git diff --name-only --diff-filter=d "$base" HEAD -- ':(glob)models/*/values-*.yaml')
 files=()
 while IFS= read -r file; do
     [[ -z $file ]] || files+=("$file")

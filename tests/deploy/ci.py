@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -64,7 +65,8 @@ class Repository:
         self.calls.write_text("", encoding="utf-8")
         environment = {**self.environment, **({host: "true"} if host else {})}
         problems = failure(words, cwd=self.folder, env=environment)
-        return problems, self.calls.read_text(encoding="utf-8").splitlines()
+        calls = self.calls.read_text(encoding="utf-8").splitlines()
+        return problems, [re.sub(r"--merged \S+/merged\.\S+", "--merged FILE", call) for call in calls]
 
 
 def same(said, expected):
@@ -83,7 +85,7 @@ def gate(tally, repository):
     tally.check("gate: staging does not ask staging", same(repository.script(*ask), ([], [staging])))
     repository.append(PRODUCTION, "two")
     repository.commit("production")
-    production = f"check {PRODUCTION} {checked} --staging http://fraud-detection.staging"
+    production = f"check {PRODUCTION} {checked} --staging http://fraud-detection.staging --merged FILE"
     tally.check("gate: production asks staging", same(repository.script(*ask), ([], [production, staging])))
     annotated = [f"{it} --format github" for it in (production, staging)]
     tally.check("gate: annotations on GitHub", same(repository.script(*ask, host="GITHUB_ACTIONS"), ([], annotated)))
@@ -102,6 +104,38 @@ def gate(tally, repository):
     expected = f"report {PRODUCTION} {STAGING} --status http://{{model}}.{{environment}} --timeout 110m"
     tally.check("report: each changed file", same(reported, ([], [expected])))
     tally.check("report: nothing changed, nothing said", same(repository.script("ci/report.sh", "HEAD"), ([], [])))
+    first = repository.script("ci/report.sh", "0" * 40)
+    tally.check("report: a pipeline without a commit before", same(first, ([], [expected.replace(f" {STAGING}", "")])))
+
+
+def bypasses(tally, repository):
+    """What would pass the gate without being checked."""
+    file = repository.folder / PRODUCTION
+    repository.git("switch", "--quiet", "--create=topic")
+    repository.append(PRODUCTION, "on the way")
+    repository.commit("on the way")
+    passing = file.read_bytes()
+    repository.append(PRODUCTION, "in the end")
+    repository.commit("in the end")
+    repository.git("switch", "--quiet", "main")
+    repository.git("merge", "--quiet", "--no-ff", "topic")
+    merged = repository.git("rev-parse", "HEAD")
+    file.write_bytes(passing)
+    repository.commit("what nobody merged")
+    _, calls = repository.script("ci/gate.sh", merged)
+    tally.check("gate: what only a branch had is no rollback", same([it.split()[1] for it in calls], [PRODUCTION]))
+    before = repository.git("rev-parse", "HEAD")
+    repository.append("base/release.pub", "another")
+    repository.commit("key")
+    _, calls = repository.script("ci/gate.sh", before)
+    every = repository.git("ls-files", "models/*/values-*.yaml").splitlines()
+    tally.check("gate: another key, and every file is checked", same([it.split()[1] for it in calls], every))
+    before = repository.git("rev-parse", "HEAD")
+    target = file.with_name("elsewhere.yaml")
+    file.rename(target)
+    file.symlink_to(target.name)
+    repository.commit("link")
+    tally.refused("gate: a file that is a link", repository.script("ci/gate.sh", before)[0], "1 refused")
 
 
 def reports(repository):
@@ -145,11 +179,13 @@ def owned(tree):
     for pattern, *_ in rules:
         if pattern not in elsewhere and not list(tree.folder.glob(pattern.strip("/"))):
             yield f"{pattern} matches nothing"
-    for model, environment in tree.instances():
-        path = tree.values(model, environment).relative_to(tree.folder)
-        matching = [owners for pattern, *owners in rules if path.match(pattern[1:]) or f"/{path}".startswith(pattern)]
-        expected = "@acme/ml-tech-leads" if environment == "production" else "@acme/ml-engineers"
-        yield from same(matching[-1], [expected])
+    approve = {"values-production.yaml": "@acme/ml-tech-leads", "values-staging.yaml": "@acme/ml-engineers"}
+    # The rest of a model's folder is production, too: what it renders, and what could be put there.
+    for model in tree.models():
+        names = [it.name for it in (tree.folder / "models" / model).iterdir() if it.is_file()]
+        for path in (Path("models") / model / name for name in [*names, "templates/new.yaml"]):
+            matching = [owners for pattern, *owners in rules if path.match(pattern[1:]) or f"/{path}".startswith(pattern)]
+            yield from same(matching[-1], [approve.get(path.name, "@acme/ml-platform")])
 
 
 def valid(program, tree):
@@ -182,6 +218,7 @@ def main():
         repository = Repository(tree, Path(folder))
         values(tally, tree, repository)
         gate(tally, repository)
+        bypasses(tally, repository)
         workflow = tree.folder / "ci/github/workflows/pull-request.yaml"
         workflow.write_text(workflow.read_text(encoding="utf-8").replace("runs-on", "run-on"), encoding="utf-8")
         tally.refused("a misspelt key of a workflow", valid(given.check_jsonschema, tree), "run-on")

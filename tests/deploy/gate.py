@@ -159,6 +159,8 @@ def green(tally, world, staging):
     tally.check("green: all is right", judged(world.check(world.values(release), staging), 0))
     skipped = [it["name"] for it in world.check(world.values(release), staging)[1].values() if it["verdict"] != "passed"]
     tally.check("green: nothing was skipped", skipped)
+    learnt = world.release(of_model={"auc": [0.5, float("nan"), 0.96]})
+    tally.check("green: what a metric was at first does not count", judged(world.check(world.values(learnt), staging), 0))
     wanting = judged(world.check(world.values(release), None), 0)
     tally.check("green: without staging", wanting)
     path = world.values(release, model=signing("/nowhere.pub"))
@@ -286,6 +288,13 @@ def staging_faults(tally, world):
     with world.staging("older", STABLE) as staging:
         found = world.check(path, staging)
         tally.check("red: staging runs another version", failed(found, "staging", f"staging serves {STABLE}"))
+        merged = world.folder / "merged.yaml"
+        shutil.copyfile(path, merged)
+        found = world.check(path, staging, words=["--merged", merged])
+        tally.check("green: a version that is merged already does not wait for staging", judged(found, 0))
+        merged.write_text(path.read_text(encoding="utf-8").replace(VERSION, "v0"), encoding="utf-8")
+        found = world.check(path, staging, words=["--merged", merged])
+        tally.check("red: and one that is not does", failed(found, "staging", f"staging serves {STABLE}"))
     with world.staging("empty", VERSION, world.folder / "no-bucket") as staging:
         found = world.check(path, staging)
         tally.check("red: staging is not ready", failed(found, "staging", "the model is not ready"))

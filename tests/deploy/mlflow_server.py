@@ -67,15 +67,18 @@ class MlflowServer:
 
 
 def training(client, name, folder, label, metrics, model_metrics=None, tags=None):
-    """A run that measures and logs the artifact in `folder`, registered: the version, and where MLflow keeps it."""
+    """A run that measures and logs the artifact in `folder`, registered: the version, and where MLflow keeps it. A metric of
+    the model may be a list, of what it was at each step.
+    """
     run = client.create_run("0").info.run_id
     logged = client.create_logged_model("0", name="model", source_run_id=run)
     client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
     for key, value in metrics.items():
         client.log_metric(run, key, value)
-    for key, value in (model_metrics or {}).items():
-        client.log_metric(run, key, value, model_id=logged.model_id)
+    for key, values in (model_metrics or {}).items():
+        for step, value in enumerate(values if isinstance(values, list) else [values]):
+            client.log_metric(run, key, value, step=step, model_id=logged.model_id)
     tags = {"version": label, "offline_tests": "passed"} if tags is None else tags
     source = f"models:/{logged.model_id}"
     version = client.create_model_version(name, source=source, run_id=run, tags=tags, model_id=logged.model_id)

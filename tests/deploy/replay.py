@@ -24,6 +24,7 @@ class Replay:
         self.threads = [threading.Thread(target=self.call, args=(it,)) for it in range(CALLERS)]
 
     def __enter__(self):
+        self.started = time.monotonic()
         for thread in self.threads:
             thread.start()
         return self
@@ -32,6 +33,7 @@ class Replay:
         self.ended.set()
         for thread in self.threads:
             thread.join()
+        self.seconds = time.monotonic() - self.started
 
     def call(self, number):
         connection = http.client.HTTPConnection(self.host, timeout=TIMEOUT_SECONDS)
@@ -50,20 +52,28 @@ class Replay:
             connection.request("POST", self.path, json.dumps({"inputs": [tensor]}), {"content-type": "application/json"})
             answer = connection.getresponse()
             body = answer.read()
-        except OSError as error:
+            if answer.status != 200:
+                return self.note_lost(f"{answer.status}: {body[:200]!r}")
+            outputs = {it["name"]: it["data"] for it in json.loads(body)["outputs"]}
+            numbers = outputs["probability"]
+        except (OSError, http.client.HTTPException, ValueError, LookupError) as error:
+            # A truncated answer and one that says something else are no answer either.
             connection.close()
             return self.note_lost(repr(error))
-        if answer.status != 200:
-            return self.note_lost(f"{answer.status}: {body[:200]!r}")
-        outputs = {it["name"]: it["data"] for it in json.loads(body)["outputs"]}
         with self.lock:
             self.answers[answer.headers["x-sluice-version"], answer.headers["x-sluice-variant"]] += 1
-            self.nan += any(it is None or math.isnan(it) for it in outputs["probability"])
+            self.nan += any(it is None or math.isnan(it) for it in numbers)
 
     def note_lost(self, why):
         with self.lock:
             if len(self.lost) < LOST_TOLD:
                 self.lost.append(why)
+
+    def stopped_early(self):
+        """Whether a caller did not go on to the end: it would have lost what it did not ask. Busy machines are slow."""
+        asked, due = sum(self.answers.values()), self.seconds * CALLERS / self.pause
+        if asked < due / 2:
+            yield f"{asked} requests in {self.seconds:.0f} s, where {due:.0f} were due"
 
     def answered_by(self, version, variant):
         with self.lock:

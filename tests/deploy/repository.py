@@ -72,6 +72,8 @@ class Repository:
     def merge(self):
         branch = self.git("branch", "--show-current").strip()
         self.git("switch", "-q", "main")
-        self.git("merge", "-q", "--no-ff", "-m", f"Merge {branch}", branch)
-        self.git("branch", "-q", "-d", branch)
+        # As the branch rules have it: what was merged is one commit.
+        self.git("merge", "-q", "--squash", branch)
+        self.git("commit", "-q", "-m", branch)
+        self.git("branch", "-q", "-D", branch)
         print(f"# {branch} is approved and merged")

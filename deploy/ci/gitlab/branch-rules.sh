@@ -6,7 +6,7 @@ project=projects/${1:?}
 
 glab api --method PUT "$project" \
     --raw-field only_allow_merge_if_pipeline_succeeds=true \
-    --raw-field merge_method=ff
+    --raw-field merge_method=ff --raw-field squash_option=always
 glab api --method DELETE "$project/protected_branches/main" || true
 # 0: nobody pushes, 40: maintainers merge. A tech lead's approval comes from CODEOWNERS.
 glab api --method POST "$project/protected_branches" \

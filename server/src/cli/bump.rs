@@ -10,10 +10,10 @@ use reqwest::Url;
 use serde::Deserialize;
 use similar::{ChangeTag, TextDiff};
 
-use super::check;
 use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::files;
+use super::mlflow::mlflow;
 use super::output::{BAD, BUSY, Clean, Console, FAINT, GOOD, STRONG};
 use super::status::StatusView;
 use super::tls::TlsArgs;
@@ -118,7 +118,7 @@ pub(crate) async fn run(args: &Args, console: &mut Console) -> Result<(), Failur
         registry: None,
     };
     let target = match &args.registry {
-        Some(url) => registered::filled(&check::mlflow(url)?, &values, asked).await?,
+        Some(url) => registered::filled(&mlflow(url)?, &values, asked).await?,
         None => asked,
     };
     let stable = new_stable(args, &values, console).await?;

@@ -95,6 +95,18 @@ pub(crate) fn base_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Refuses a URL with a name and a password in it: every message that names the URL would show them. Not a part of
+/// [`base_url`], since what a flag's parser refuses is repeated to the terminal.
+pub(crate) fn without_password(url: &Url) -> Result<(), Failure> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(());
+    }
+    let host = url.host_str().unwrap_or_default();
+    Err(Failure::input(format_args!(
+        "the URL of {host} holds a name or password; a token goes into a file or variable of its own"
+    )))
+}
+
 // === impl AdminArgs ===
 
 impl AdminArgs {
@@ -165,6 +177,7 @@ impl Client {
         tls: &TlsArgs,
         address: Option<SocketAddr>,
     ) -> Result<Self, Failure> {
+        without_password(base)?;
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
@@ -346,6 +359,16 @@ mod tests {
         }
         for bad in ["ftp://h", "http://", "", "/h", "//h", "a b"] {
             assert!(base_url(bad).unwrap_err().contains("http://HOST:PORT"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_refused_and_not_shown() {
+        let refused = |url: &str| without_password(&base_url(url).unwrap()).map_err(|failure| failure.message);
+        assert_eq!(refused("https://h:1"), Ok(()));
+        for bad in ["https://me:s3cret@h", "https://s3cret@h"] {
+            let told = refused(bad).unwrap_err();
+            assert!(told.starts_with("the URL of h holds") && !told.contains("s3cret"), "{told}");
         }
     }
 

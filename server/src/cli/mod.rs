@@ -11,6 +11,7 @@ mod client;
 mod exit;
 mod explain;
 mod files;
+mod mlflow;
 mod output;
 mod predict;
 mod push;

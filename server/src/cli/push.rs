@@ -9,8 +9,9 @@ use reqwest::Url;
 use tokio::sync::watch;
 
 use super::exit::{Exit, Failure};
+use super::mlflow::mlflow;
 use super::output::{Console, FAINT, STRONG, TYPED};
-use super::{check, client, explain};
+use super::{client, explain};
 use crate::registry::{self, How, Mlflow, Registered, RegistryError, Release};
 use crate::store::{self, Environment, Progress, PushError, PushOptions, Pushed};
 
@@ -101,7 +102,7 @@ impl<'a> Announcement<'a> {
             let failure = Failure::input(format_args!("the last part of {} is no version to register", args.url));
             return Err(failure.hint("end it with the release label, as in gs://bucket/model/v2.3.1"));
         };
-        Ok(Some(Self { mlflow: check::mlflow(registry)?, name, label }))
+        Ok(Some(Self { mlflow: mlflow(registry)?, name, label }))
     }
 
     async fn make(&self, args: &Args, pushed: &Pushed, console: &mut Console) -> Result<(), Failure> {

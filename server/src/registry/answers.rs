@@ -1,5 +1,7 @@
 //! What MLflow answers, as it is written. Unknown fields are its own business.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{MetricValue, ModelVersion, Status};
@@ -73,12 +75,44 @@ struct DataJson {
     metrics: Vec<MetricJson>,
 }
 
+/// A run tells the last value of each metric; a logged model tells every one that was logged.
 #[derive(Deserialize)]
 struct MetricJson {
     key: String,
-    /// Left out where it is 0.
+    /// Left out where it is 0, as numbers are.
     #[serde(default)]
     value: Float,
+    #[serde(default)]
+    step: Int,
+    #[serde(default)]
+    timestamp: Int,
+    #[serde(default)]
+    dataset_name: String,
+    #[serde(default)]
+    dataset_digest: String,
+}
+
+/// Protobuf's JSON writes 64-bit numbers as text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Int {
+    Number(i64),
+    Text(String),
+}
+
+impl Default for Int {
+    fn default() -> Self {
+        Self::Number(0)
+    }
+}
+
+impl Int {
+    fn get(&self) -> i64 {
+        match self {
+            Self::Number(number) => *number,
+            Self::Text(text) => text.parse().unwrap_or(0),
+        }
+    }
 }
 
 /// JSON has no word for what is no number: protobuf writes `"NaN"`, `"Infinity"` and `"-Infinity"`.
@@ -115,16 +149,22 @@ impl VersionJson {
 }
 
 impl MeasuredJson {
+    /// The last value of each metric on each data set: what was logged while training went on is not the result.
     pub(super) fn metrics(self) -> Vec<MetricValue> {
         let value = |value| match value {
             Float::Number(number) => number,
             // Rust reads the words that protobuf writes. What it cannot read is no number.
             Float::Text(text) => text.parse().unwrap_or(f64::NAN),
         };
-        self.data
-            .metrics
-            .into_iter()
-            .map(|metric| MetricValue { name: metric.key, value: value(metric.value) })
-            .collect()
+        let mut last = BTreeMap::new();
+        for metric in self.data.metrics {
+            let moment = (metric.step.get(), metric.timestamp.get());
+            let account = (metric.key, metric.dataset_name, metric.dataset_digest);
+            let before = last.entry(account).or_insert((moment, f64::NAN));
+            if moment >= before.0 {
+                *before = (moment, value(metric.value));
+            }
+        }
+        last.into_iter().map(|((name, ..), (_, value))| MetricValue { name, value }).collect()
     }
 }

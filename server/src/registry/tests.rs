@@ -92,6 +92,17 @@ async fn metrics_that_are_no_numbers_are_read_as_such() {
 }
 
 #[tokio::test]
+async fn the_last_value_of_a_metric_is_its_result() {
+    const LOGGED: &str = r#"{"model": {"data": {"metrics": [
+        {"key": "auc", "value": 0.96, "timestamp": "30", "step": "2"}, {"key": "auc", "value": 0.5, "timestamp": "10"},
+        {"key": "auc", "value": "NaN", "timestamp": "20", "step": "1"}, {"key": "auc", "value": 0.9, "timestamp": "5",
+        "dataset_name": "held-out", "dataset_digest": "ab12"}]}}}"#;
+    let fake = Fake::start(&[("logged-models/m-1", "200 OK", LOGGED)]).await;
+    let values: Vec<f64> = fake.client().metrics_of_model("m-1").await.unwrap().iter().map(|it| it.value).collect();
+    assert_eq!(values, [0.96, 0.9], "one for each data set");
+}
+
+#[tokio::test]
 async fn each_failure_names_its_call_and_what_to_do() {
     const HOST: &str = "Invalid Host header - possible DNS rebinding attack detected";
     const INTEGER: &str =

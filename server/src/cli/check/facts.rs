@@ -25,6 +25,8 @@ pub(super) struct Facts {
     pub(super) artifact: ArtifactFacts,
     /// `None` where nobody was to be asked.
     pub(super) staging: Option<Found<Staging>>,
+    /// The version is merged already, so staging need not be asked.
+    pub(super) merged: bool,
 }
 
 /// What the registry says. What depends on the version is `None` where there is none.

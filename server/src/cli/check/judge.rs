@@ -350,6 +350,7 @@ fn compatible(values: &Values, facts: &Facts) -> Verdict {
 
 fn staging(values: &Values, facts: &Facts) -> Verdict {
     let found = match &facts.staging {
+        None if facts.merged => return Skipped("the version is merged already, and was in staging before".to_owned()),
         None => return Skipped("--staging was not given".to_owned()),
         Some(Err(trouble)) => return troubled("model.version", trouble),
         Some(Ok(found)) => found,

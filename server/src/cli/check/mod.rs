@@ -12,18 +12,19 @@ mod staging;
 mod tests;
 mod verdict;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use config::{Parsed, Problem, Values};
+use config::{Parsed, Problem, Values, VersionSpec};
 use reqwest::Url;
 use tokio::sync::watch;
 
 use super::client::{self, Client};
 use super::exit::{Exit, Failure};
-use super::output::Console;
+use super::mlflow::mlflow;
+use super::output::{Clean, Console};
 use super::tls::TlsArgs;
 use super::{files, push};
-use crate::registry::{Credentials, Mlflow};
+use crate::registry::Mlflow;
 use crate::store::Progress;
 use facts::Facts;
 use report::Report;
@@ -78,6 +79,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     tls: TlsArgs,
 
+    /// The values file as it is merged now: staging is not asked for a version that is there already, since it was before
+    #[arg(long, value_name = "FILE", requires = "staging")]
+    merged: Option<PathBuf>,
+
     /// Where the public key is on this machine, in place of model.signing.publicKeyRef.path
     #[arg(long, value_name = "PEM")]
     public_key: Option<PathBuf>,
@@ -124,7 +129,7 @@ pub(crate) async fn run(args: &Args, console: &mut Console) -> Result<(), Failur
 }
 
 /// A file that cannot be read is a check that failed; only a fault of the system is none.
-async fn checked(args: &Args, console: &Console) -> Result<Report, Failure> {
+async fn checked(args: &Args, console: &mut Console) -> Result<Report, Failure> {
     let file = args.file.display().to_string();
     let mlflow = mlflow(&args.registry)?;
     let token = args.staging_token_file.as_deref().map(client::read_token).transpose()?;
@@ -142,17 +147,13 @@ async fn checked(args: &Args, console: &Console) -> Result<Report, Failure> {
     match config::parse(&file, &text) {
         Err(problems) => Ok(Report { file, text, release: None, checks: judge::unreadable(&problems) }),
         Ok(Parsed { values, .. }) => {
-            let facts = gather(args, &mlflow, staging.as_ref(), &values, console).await;
+            let merged = args.merged.as_deref().is_some_and(|path| is_merged(path, &values.model.target, console));
+            let staging = staging.as_ref().filter(|_| !merged);
+            let facts = Facts { merged, ..gather(args, &mlflow, staging, &values, console).await };
             let release = Some((values.model.name.to_string(), values.model.target.version.to_string()));
             Ok(Report { file, text, release, checks: judge::judge(&values, &facts) })
         }
     }
-}
-
-/// A client of the registry, as the process's variables say who asks.
-pub(super) fn mlflow(url: &Url) -> Result<Mlflow, Failure> {
-    let credentials = Credentials::from_process().map_err(Failure::input)?;
-    Mlflow::new(url, credentials).map_err(Failure::failed)
 }
 
 /// Asks everybody at once.
@@ -171,5 +172,32 @@ async fn gather(args: &Args, mlflow: &Mlflow, staging: Option<&Client>, values: 
     // The sender ends the bar; it is waited for, so that it does not draw later.
     drop(progress);
     let _ = bar.await;
-    Facts { registry, artifact, staging }
+    Facts { registry, artifact, staging, merged: false }
+}
+
+/// Whether the file at `path` names `target` already. A merged file that cannot be read must not hold up the one that
+/// mends it, and settles nothing.
+fn is_merged(path: &Path, target: &VersionSpec, console: &mut Console) -> bool {
+    let text = files::read_text(path, files::VALUES_MAX).map_err(|failure| failure.message);
+    let parsed = text
+        .and_then(|text| config::parse(&path.display().to_string(), &text).map_err(|problems| problems.to_string()));
+    match parsed {
+        Ok(Parsed { values, .. }) => names(&values, target),
+        Err(why) => {
+            console.note(format_args!("--merged is of no use: {}", Clean(&why)));
+            false
+        }
+    }
+}
+
+/// Whether `values` name `target`, as the version or as stable. Pure.
+fn names(values: &Values, target: &VersionSpec) -> bool {
+    let same = |spec: &VersionSpec| {
+        let bytes = match (&spec.digest, &target.digest) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        };
+        spec.version == target.version && spec.storage_uri == target.storage_uri && bytes
+    };
+    same(&values.model.target) || values.stable.as_ref().is_some_and(same)
 }

@@ -81,6 +81,7 @@ fn good() -> Facts {
             compatible: Some(Ok(Vec::new())),
         },
         staging: Some(Ok(Staging { stable: Ok("v2.3.1".to_owned()), ready: true })),
+        merged: false,
     }
 }
 

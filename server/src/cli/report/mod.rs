@@ -77,7 +77,7 @@ pub(crate) struct Args {
     context: Option<String>,
 
     /// File with a bearer token for --status
-    #[arg(long, value_name = "FILE", env = "SLUICE_ADMIN_TOKEN_FILE", hide_env_values = true)]
+    #[arg(long, value_name = "FILE", env = client::TOKEN_FILE_ENV, hide_env_values = true)]
     token_file: Option<PathBuf>,
 
     #[command(flatten)]

@@ -131,7 +131,8 @@ impl Asked {
     }
 }
 
-/// A server that cannot be reached may be starting; one that refuses will go on refusing.
+/// A server that cannot be reached may be starting, and one that does not know us may still read its access file; what is
+/// wrong with the question itself stays wrong.
 async fn look(client: &Client, goal: &Goal) -> Look {
     match StatusView::ask(client).await {
         Ok(status) => goal.look(&status),
