@@ -16,6 +16,7 @@ pub mod front;
 pub mod identity;
 pub mod infer;
 pub mod keep;
+mod outgoing;
 pub mod registry;
 pub mod rollout;
 pub mod route;

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 
 use config::{BumpError, BumpTarget, Digest, Parsed, StorageUri, Values, Version, VersionSpec};
 use reqwest::Url;
-use serde::Deserialize;
 use similar::{ChangeTag, TextDiff};
 
 use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::files;
+use super::label;
 use super::mlflow::mlflow;
 use super::output::{BAD, BUSY, Clean, Console, FAINT, GOOD, STRONG};
 use super::status::StatusView;
@@ -223,26 +223,8 @@ async fn serving(url: &Url, model: &str, tls: &TlsArgs) -> Result<Option<Serving
             Ok(stable.map(|stable| Serving { version: stable.version, digest: stable.digest }))
         }
         // No `/status` here: a serving port.
-        Err(failure) if failure.exit == Exit::BadInput => label(&client, model).await,
-        Err(failure) => Err(failure),
-    }
-}
-
-/// V1's answer about a label.
-#[derive(Deserialize)]
-struct LabelAnswer {
-    model_version_status: Vec<LabelVersion>,
-}
-
-#[derive(Deserialize)]
-struct LabelVersion {
-    version: String,
-}
-
-async fn label(client: &Client, model: &str) -> Result<Option<Serving>, Failure> {
-    match client.get::<LabelAnswer>(&["v1", "models", model, "labels", "stable"]).await {
-        Ok(answer) => {
-            let version = answer.model_version_status.into_iter().next().map(|status| status.version);
+        Err(failure) if failure.exit == Exit::BadInput => {
+            let version = label::version(&client, model, "stable").await?;
             Ok(version.map(|version| Serving { version, digest: None }))
         }
         Err(failure) => Err(failure),

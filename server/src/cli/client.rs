@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::exit::{Exit, Failure};
 use super::output::Clean;
 use super::tls::TlsArgs;
+use crate::outgoing::{self, innermost};
 
 /// Says where the admin port is.
 pub(crate) const ADMIN_URL_ENV: &str = "SLUICE_ADMIN_URL";
@@ -178,21 +179,13 @@ impl Client {
         address: Option<SocketAddr>,
     ) -> Result<Self, Failure> {
         without_password(base)?;
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")));
-        // A proxy for the outside world has no way to this machine's own ports.
-        if is_loopback(base) || address.is_some() {
-            builder = builder.no_proxy();
-        }
+        let mut builder = outgoing::client(base).connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT);
         if let (Some(address), Some(name)) = (address, base.host_str()) {
-            builder = builder.resolve(name, address);
+            builder = builder.no_proxy().resolve(name, address);
         }
         let builder = tls.apply(builder, base.scheme() == "https")?;
         let http =
-            builder.build().map_err(|error| Failure::failed(format_args!("no HTTP client: {}", chain(&error))))?;
+            builder.build().map_err(|error| Failure::failed(format_args!("no HTTP client: {}", innermost(&error))))?;
         Ok(Self { http, base: base.clone(), token, what })
     }
 
@@ -294,7 +287,7 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        let why = if error.is_timeout() { "no answer in time".to_owned() } else { chain(error) };
+        let why = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
         let failure = Failure::failed(format_args!("cannot reach the {} at {}: {why}", self.what, self.base));
         if error.is_connect() {
             let flag = if self.what == ADMIN_PORT { "--admin" } else { "--url" };
@@ -325,24 +318,6 @@ impl Client {
             _ => failure,
         }
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
-}
-
-/// The innermost cause: reqwest's own text repeats the URL and stops before the reason.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod client;
 mod exit;
 mod explain;
 mod files;
+mod label;
 mod mlflow;
 mod output;
 mod predict;

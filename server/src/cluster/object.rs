@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::notice::{self, Seen};
 use super::place::Place;
+use crate::outgoing::innermost;
 use crate::telemetry::WriteResult;
 
 /// How long a connection may take.
@@ -68,12 +69,6 @@ impl From<kube::Error> for ObjectError {
             other => Self::Failed(short(&innermost(&other))),
         }
     }
-}
-
-/// The innermost cause: the outer ones repeat each other.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.last().map(ToString::to_string).unwrap_or_default()
 }
 
 fn short(text: &str) -> String {

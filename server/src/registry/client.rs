@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::answers::{DownloadAnswer, LoggedModelAnswer, RunAnswer, VersionAnswer, VersionsAnswer};
 use super::{Credentials, LABEL_TAG, MetricValue, ModelVersion, RegistryError};
+use crate::outgoing::{self, innermost};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,16 +54,7 @@ impl Mlflow {
     /// # Errors
     /// This machine cannot make an HTTP client.
     pub fn new(base: &Url, credentials: Credentials) -> Result<Self, RegistryError> {
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            // A token is for this host; and an answer from elsewhere would be somebody else's.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")));
-        // A proxy for the outside world has no way to this machine's own ports.
-        if is_loopback(base) {
-            builder = builder.no_proxy();
-        }
+        let builder = outgoing::client(base).connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT);
         let unusable = |error| RegistryError::Unreachable { call: base.to_string(), reason: innermost(&error) };
         Ok(Self { http: builder.build().map_err(unusable)?, base: base.clone(), credentials })
     }
@@ -256,22 +248,4 @@ fn no_number(call: String) -> RegistryError {
 fn shortened(text: &str) -> String {
     let line: String = text.chars().take(MESSAGE_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if line.len() < text.len() { format!("{}…", line.trim()) } else { line.trim().to_owned() }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
-}
-
-/// The innermost cause: reqwest's own text repeats the URL and stops before the reason.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }

@@ -1,26 +1,15 @@
 //! Asking staging, at its serving port: whoever may send it requests may ask, so this needs no right in the cluster.
 
 use reqwest::StatusCode;
-use serde::Deserialize;
 
 use super::facts::{Found, Staging, Trouble};
 use crate::cli::client::{Client, Heard};
+use crate::cli::label::{self, LabelAnswer};
 use crate::cli::output::Clean;
-
-/// V1's answer about a label.
-#[derive(Deserialize)]
-struct LabelAnswer {
-    model_version_status: Vec<LabelVersion>,
-}
-
-#[derive(Deserialize)]
-struct LabelVersion {
-    version: String,
-}
 
 /// What it serves of `model`.
 pub(super) async fn ask(client: &Client, model: &str) -> Found<Staging> {
-    let stable = hear(client, &["v1", "models", model, "labels", "stable"]).await?;
+    let stable = hear(client, &label::path(model, "stable")).await?;
     let ready = hear(client, &["v2", "models", model, "ready"]).await?;
     Ok(Staging { stable: labelled(&stable), ready: ready.status.is_success() })
 }
@@ -44,8 +33,7 @@ fn labelled(heard: &Heard) -> Result<String, String> {
         return Err(heard.said());
     }
     let answer: Result<LabelAnswer, _> = serde_json::from_slice(&heard.body);
-    let version = answer.ok().and_then(|answer| answer.model_version_status.into_iter().next());
-    let version = version.map(|version| Clean(&version.version).to_string());
+    let version = answer.ok().and_then(LabelAnswer::version).map(|version| Clean(&version).to_string());
     version
         .ok_or_else(|| format!("{} answers something else than a model's version; is this a serving port?", heard.url))
 }

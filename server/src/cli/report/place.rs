@@ -1,10 +1,9 @@
 //! Looks at the servers: at an admin port's status, or at a serving port's labels.
 
-use serde::Deserialize;
-
 use super::follow::{Seen, Standing};
 use crate::cli::client::{AdminArgs, Client};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::label;
 use crate::cli::output::Clean;
 use crate::cli::status::StatusView;
 
@@ -14,17 +13,6 @@ pub(super) struct Place {
     model: String,
     /// It has no `/status`, so it is a serving port.
     serving: bool,
-}
-
-/// V1's answer about a label.
-#[derive(Deserialize)]
-struct LabelAnswer {
-    model_version_status: Vec<LabelVersion>,
-}
-
-#[derive(Deserialize)]
-struct LabelVersion {
-    version: String,
 }
 
 // === impl Place ===
@@ -75,10 +63,9 @@ impl Place {
 
     /// The version under a label, none where the label is on none.
     async fn label(&self, client: &Client, label: &str) -> Result<Option<String>, Failure> {
-        match client.get::<LabelAnswer>(&["v1", "models", &self.model, "labels", label]).await {
-            Ok(answer) => Ok(answer.model_version_status.into_iter().next().map(|status| status.version)),
+        match label::version(client, &self.model, label).await {
             Err(failure) if failure.exit == Exit::BadInput && label == "canary" => Ok(None),
-            Err(failure) => Err(failure),
+            answer => answer,
         }
     }
 }
