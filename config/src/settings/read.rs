@@ -98,6 +98,7 @@ pub(super) fn settings(reader: &mut Reader) -> Option<Settings> {
         reader.get("watch-interval", |text| span(text, Duration::from_secs(1), Duration::from_secs(3600)));
     let watch_notify = reader.get("watch-notify", flag);
     let status_configmap = reader.optional("status-configmap", object_name);
+    one_mount(reader, values.as_deref(), status_configmap.as_ref());
     Some(Settings {
         values: values?,
         http: http?,
@@ -160,6 +161,15 @@ fn one_port_each(reader: &mut Reader, addresses: &[(&str, Option<SocketAddr>)]) 
                 format!("{name} and {other} would both listen on port {}; write another port", address.port());
             reader.wrong(&[name, other], message);
         }
+    }
+}
+
+/// A ConfigMap's own content is what its annotations are about, so it has to be all that is read.
+fn one_mount(reader: &mut Reader, values: Option<&[PathBuf]>, status_configmap: Option<&Option<String>>) {
+    if let (Some([_, _, ..]), Some(Some(_))) = (values, status_configmap) {
+        let message =
+            "is about one ConfigMap, and values are read from several paths; write the one where it is mounted";
+        reader.wrong(&["status-configmap", "values"], message.to_owned());
     }
 }
 

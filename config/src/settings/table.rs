@@ -181,7 +181,7 @@ pub const SETTINGS: &[Setting] = &[
         "status-configmap",
         "",
         "name of a ConfigMap",
-        "In a cluster: the ConfigMap that the values are mounted from. Phase, message and observed revision are written as annotations on it, for Argo CD. Absent, or outside a cluster: nowhere.",
+        "In a cluster: the ConfigMap that all values are mounted from. Phase, message and observed revision are written as annotations on it, for Argo CD. Absent, or outside a cluster: nowhere.",
     ),
 ];
 

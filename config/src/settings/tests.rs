@@ -128,6 +128,7 @@ fn every_bad_setting_is_told_with_its_source() {
             &[("SLUICE_STATUS_CONFIGMAP", "Values")],
             "statusConfigmap: a..b\n",
         ),
+        ("a ConfigMap and values beside it", &[("values", "a,b"), ("status-configmap", "fraud-values")], &[], ""),
     ];
     let mut told = String::new();
     for (name, flags, env, file) in cases {

@@ -13,7 +13,7 @@ mod pace;
 mod place;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -24,7 +24,7 @@ pub use place::{Place, PlaceError};
 
 use crate::rollout::Status;
 use crate::telemetry::{AnnotationMetrics, WriteResult};
-use notice::Report;
+use notice::{Now, Report, Sightings};
 use object::{Object, ObjectError};
 use pace::Pace;
 
@@ -39,6 +39,7 @@ pub struct Reporter {
     /// The name of this process's line.
     name: String,
     pace: Pace,
+    sightings: Sightings,
     metrics: AnnotationMetrics,
     /// Uniform in `0..1`, for backoff.
     jitter: Box<dyn FnMut() -> f64 + Send>,
@@ -56,7 +57,8 @@ impl Reporter {
         jitter: Box<dyn FnMut() -> f64 + Send>,
     ) -> Self {
         let object = Object::new(place.clone(), configmap.to_owned());
-        Self { object, name: place.reporter.clone(), pace: Pace::new(Instant::now()), metrics, jitter }
+        let (name, pace) = (place.reporter.clone(), Pace::new(Instant::now()));
+        Self { object, name, pace, sightings: Sightings::default(), metrics, jitter }
     }
 
     /// Follows `status` until `stop`; then takes this process's line away.
@@ -103,7 +105,7 @@ impl Reporter {
     /// One reading, and one writing where that changes anything.
     async fn write(&mut self, report: Option<&Report>) -> Result<WriteResult, ObjectError> {
         let seen = self.object.read().await?;
-        match notice::update(&seen, &self.name, report, SystemTime::now()) {
+        match notice::update(&seen, &mut self.sightings, &self.name, report, Now::get()) {
             Some(annotations) => self.object.write(&seen, &annotations).await.map(|()| WriteResult::Written),
             None => Ok(WriteResult::Unchanged),
         }

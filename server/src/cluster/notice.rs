@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::rollout::{Phase, Status};
 
@@ -22,7 +23,8 @@ pub const REPORTS: &str = "sluice.dev/reports";
 
 /// How often a report is renewed that does not change.
 pub(super) const RENEWAL: Duration = Duration::from_secs(120);
-/// A report that was not renewed for this long is of a server that is gone: two renewals and their failures may be missed.
+/// A report that nobody renewed while this process looked for this long is of a server that is gone: two renewals and
+/// their failures may be missed.
 const EXPIRY: Duration = Duration::from_secs(300);
 /// Reports that are kept: more than a model has servers.
 const REPORTS_MAX: usize = 100;
@@ -58,6 +60,49 @@ pub(super) struct Seen {
 }
 
 type Reports = BTreeMap<String, Renewed>;
+
+/// When a look at the object takes place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    /// For others to read. Their clocks may differ by any amount.
+    pub(super) wall: SystemTime,
+    /// For what this process measures itself.
+    pub(super) steady: Instant,
+}
+
+/// Since when, by this process's own clock, each report has stood as it does.
+#[derive(Debug, Default)]
+pub(super) struct Sightings(BTreeMap<String, (u64, Instant)>);
+
+// === impl Now ===
+
+impl Now {
+    pub(super) fn get() -> Self {
+        Self { wall: SystemTime::now(), steady: Instant::now() }
+    }
+
+    /// Seconds since 1970.
+    fn unix(self) -> u64 {
+        self.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    }
+}
+
+// === impl Sightings ===
+
+impl Sightings {
+    /// `reports` less those of servers that are gone.
+    fn alive(&mut self, mut reports: Reports, now: Instant) -> Reports {
+        self.0.retain(|name, _| reports.contains_key(name));
+        reports.retain(|name, renewed| {
+            let sighting = self.0.entry(name.clone()).or_insert((renewed.at, now));
+            if sighting.0 != renewed.at {
+                *sighting = (renewed.at, now);
+            }
+            now.saturating_duration_since(sighting.1) < EXPIRY
+        });
+        reports
+    }
+}
 
 // === impl Report ===
 
@@ -102,15 +147,15 @@ pub(super) fn wanted<'a>(data: impl Iterator<Item = (&'a str, &'a str)>) -> Stri
 /// where they do already.
 pub(super) fn update(
     seen: &Seen,
+    sightings: &mut Sightings,
     reporter: &str,
     report: Option<&Report>,
-    now: SystemTime,
+    now: Now,
 ) -> Option<BTreeMap<&'static str, String>> {
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let before = seen.annotations.get(REPORTS).map(String::as_str);
-    let mut reports = alive(read(before.unwrap_or_default()), now);
+    let mut reports = sightings.alive(read(before.unwrap_or_default()), now.steady);
     match report {
-        Some(report) => renew(&mut reports, reporter, report, now),
+        Some(report) => renew(&mut reports, reporter, report, now.unix()),
         None => drop(reports.remove(reporter)),
     }
     let mut annotations = BTreeMap::from([(REPORTS, written(&reports))]);
@@ -132,15 +177,9 @@ fn written(reports: &Reports) -> String {
     serde_json::to_string(reports).unwrap_or_default()
 }
 
-/// Less the reports of servers that are gone. One from the future is of a clock that is wrong, and would never grow old.
-fn alive(mut reports: Reports, now: u64) -> Reports {
-    reports.retain(|_, renewed| now.abs_diff(renewed.at) < EXPIRY.as_secs());
-    reports
-}
-
 /// Puts `report` in. What is said already is not said again before its time.
 fn renew(reports: &mut Reports, reporter: &str, report: &Report, now: u64) {
-    let fresh = |renewed: &Renewed| renewed.report == *report && now.saturating_sub(renewed.at) < RENEWAL.as_secs() / 2;
+    let fresh = |renewed: &Renewed| renewed.report == *report && now.abs_diff(renewed.at) < RENEWAL.as_secs() / 2;
     if !reports.get(reporter).is_some_and(fresh) {
         reports.insert(reporter.to_owned(), Renewed { report: report.clone(), at: now });
     }

@@ -12,7 +12,7 @@ pub enum WriteResult {
     Written,
     /// It said so already.
     Unchanged,
-    /// Another process wrote at the same moment; tried again at once.
+    /// Another process wrote at the same moment; tried again within seconds.
     Conflict,
     /// The cluster does not let this process, or has no such ConfigMap.
     Refused,

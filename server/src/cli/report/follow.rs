@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long what one of several servers says has to last.
+/// How long what one of several servers says has to last: each look may be at another one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     /// That the version is stable.
     pub(super) stable_for: Duration,
-    /// That nobody has it on trial any more. Longer than the servers take to read a file one after the other.
+    /// That nobody has it any more, on trial or at all. Longer than the servers take to read a file one after the other.
     pub(super) gone_for: Duration,
 }
 
@@ -65,14 +65,19 @@ pub(super) struct Follow {
     patience: Patience,
     was_observed: bool,
     was_on_trial: bool,
-    /// Since when every look said the same of the labels.
-    same: Option<(Labels, Instant)>,
+    /// What every look said lately, and since when.
+    same: Option<(Lasting, Instant)>,
 }
 
+/// What is believed when every look says it for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Labels {
+enum Lasting {
+    /// The version is stable.
     Stable,
+    /// It is neither stable nor on trial.
     Gone,
+    /// The servers go by the content of another commit.
+    Replaced,
 }
 
 // === impl Verdict ===
@@ -112,7 +117,7 @@ impl Follow {
     /// What a look means after those before.
     pub(super) fn look(&mut self, seen: &Seen, now: Instant) -> Verdict {
         match seen {
-            Seen::Status(standing) => self.status(standing),
+            Seen::Status(standing) => self.status(standing, now),
             Seen::Labels { stable, canary } => self.labels(stable.as_deref(), canary.as_deref(), now),
             Seen::Nothing(why) => {
                 self.same = None;
@@ -121,22 +126,44 @@ impl Follow {
         }
     }
 
-    fn status(&mut self, standing: &Standing) -> Verdict {
-        let Wanted { version, revision } = &self.wanted;
-        if standing.observed != *revision {
-            return match &standing.refused {
-                Some(why) if standing.read.contains(revision) => {
-                    Verdict::Failure(format!("the values are refused: {why}"))
-                }
-                _ if self.was_observed => Verdict::Error("another commit took its place".to_owned()),
-                _ => Verdict::Pending("the servers have not read this commit yet".to_owned()),
-            };
+    fn status(&mut self, standing: &Standing, now: Instant) -> Verdict {
+        if standing.observed != self.wanted.revision {
+            return self.other_content(standing, now);
         }
         self.was_observed = true;
+        if standing.phase == "Healthy" && standing.stable.as_ref() == Some(&self.wanted.version) {
+            return self.stable(now);
+        }
+        self.same = None;
         match standing.phase.as_str() {
-            "Healthy" if standing.stable.as_ref() == Some(version) => Verdict::Success(format!("{version} is stable")),
             "Degraded" => Verdict::Failure(standing.message.clone()),
             _ => Verdict::Pending(standing.message.clone()),
+        }
+    }
+
+    /// What a server means that goes by other content than the commit's.
+    fn other_content(&mut self, standing: &Standing, now: Instant) -> Verdict {
+        if let Some(why) = standing.refused.as_ref().filter(|_| standing.read.contains(&self.wanted.revision)) {
+            return Verdict::Failure(format!("the values are refused: {why}"));
+        }
+        if !self.was_observed {
+            return Verdict::Pending("the servers have not read this commit yet".to_owned());
+        }
+        // Servers that are behind look like servers that are ahead.
+        if self.same_for(Lasting::Replaced, now) >= self.patience.gone_for {
+            return Verdict::Error("another commit took its place".to_owned());
+        }
+        Verdict::Pending("not every server goes by this commit".to_owned())
+    }
+
+    /// What a look means that found the version stable.
+    fn stable(&mut self, now: Instant) -> Verdict {
+        let lasted = self.same_for(Lasting::Stable, now) >= self.patience.stable_for;
+        let version = &self.wanted.version;
+        if lasted {
+            Verdict::Success(format!("{version} is stable"))
+        } else {
+            Verdict::Pending(format!("{version} serves, looking whether it stays"))
         }
     }
 
@@ -152,12 +179,9 @@ impl Follow {
             return Verdict::Pending(format!("{version} serves, and {other} is still on trial"));
         }
         if stable == Some(&*version) {
-            return match self.same_for(Labels::Stable, now) {
-                time if time >= self.patience.stable_for => Verdict::Success(format!("{version} is stable")),
-                _ => Verdict::Pending(format!("{version} serves, looking whether it stays")),
-            };
+            return self.stable(now);
         }
-        match self.same_for(Labels::Gone, now) {
+        match self.same_for(Lasting::Gone, now) {
             time if self.was_on_trial && time >= self.patience.gone_for => {
                 Verdict::Failure(format!("{version} was sent back from its trial, {serves}"))
             }
@@ -166,12 +190,12 @@ impl Follow {
         }
     }
 
-    /// For how long every look has said `labels`.
-    fn same_for(&mut self, labels: Labels, now: Instant) -> Duration {
+    /// For how long every look has said `what`.
+    fn same_for(&mut self, what: Lasting, now: Instant) -> Duration {
         match self.same {
-            Some((before, since)) if before == labels => now.saturating_duration_since(since),
+            Some((before, since)) if before == what => now.saturating_duration_since(since),
             _ => {
-                self.same = Some((labels, now));
+                self.same = Some((what, now));
                 Duration::ZERO
             }
         }
@@ -202,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_an_admin_port_says_is_taken_at_its_word() {
+    async fn the_table_of_what_an_admin_port_says() {
         let (old, new) = ("sha256:old", "sha256:new");
         let refused = |read: &str| Standing {
             refused: Some("v.yaml:3: no".to_owned()),
@@ -214,7 +238,7 @@ mod tests {
             (standing(old, "Degraded", "v1"), "pending", "the servers have not read this commit yet"),
             (standing(new, "Progressing", "v1"), "pending", "is Progressing"),
             (standing(new, "Paused", "v1"), "pending", "is Paused"),
-            (standing(new, "Healthy", "v2"), "success", "v2 is stable"),
+            (standing(new, "Healthy", "v2"), "pending", "v2 serves, looking whether it stays"),
             (standing(new, "Healthy", "v1"), "pending", "is Healthy"),
             (standing(new, "Degraded", "v1"), "failure", "is Degraded"),
             (refused(new), "failure", "the values are refused: v.yaml:3: no"),
@@ -223,20 +247,28 @@ mod tests {
             let verdict = follow().look(&Seen::Status(seen.clone()), Instant::now());
             assert_eq!((verdict.word(), verdict.text()), (word, text), "{seen:?}");
         }
-        let mut follow = follow();
-        follow.look(&Seen::Status(standing(new, "Progressing", "v1")), Instant::now());
-        let newer = follow.look(&Seen::Status(standing("sha256:newer", "Progressing", "v1")), Instant::now());
-        assert_eq!(newer, Verdict::Error("another commit took its place".to_owned()));
     }
 
-    /// Looks a second apart at a serving port; the seconds and words of the verdicts that differ from the one before.
-    fn words(looks: &[(u64, Option<&str>, Option<&str>)]) -> Vec<(u64, &'static str)> {
+    #[tokio::test(start_paused = true)]
+    async fn what_one_of_several_admin_ports_says_has_to_last() {
+        let at = |revision: &str, phase: &str, stable: &str| Seen::Status(standing(revision, phase, stable));
+        let (behind, trial) = (at("sha256:old", "Healthy", "v1"), at("sha256:new", "Progressing", "v1"));
+        let done = at("sha256:new", "Healthy", "v2");
+        // One server is done, and the other has not read the commit yet, and then is on trial.
+        let slow = verdicts(&[(1, &trial), (20, &done), (1, &behind), (59, &done), (1, &trial), (62, &done)]);
+        assert_eq!(slow, [(0, "pending"), (142, "success")]);
+        let newer = at("sha256:newer", "Progressing", "v1");
+        let replaced = verdicts(&[(5, &trial), (100, &newer), (1, &trial), (122, &newer)]);
+        assert_eq!(replaced, [(0, "pending"), (226, "error")]);
+    }
+
+    /// Looks a second apart, so many of each; the seconds and words of the verdicts that differ from the one before.
+    fn verdicts(looks: &[(u64, &Seen)]) -> Vec<(u64, &'static str)> {
         let (mut follow, start) = (follow(), Instant::now());
         let (mut second, mut said) = (0, Vec::new());
-        for (seconds, stable, canary) in looks {
-            let seen = Seen::Labels { stable: stable.map(str::to_owned), canary: canary.map(str::to_owned) };
+        for (seconds, seen) in looks {
             for _ in 0..*seconds {
-                let verdict = follow.look(&seen, start + Duration::from_secs(second));
+                let verdict = follow.look(seen, start + Duration::from_secs(second));
                 if said.last().is_none_or(|(_, word)| *word != verdict.word()) {
                     said.push((second, verdict.word()));
                 }
@@ -244,6 +276,17 @@ mod tests {
             }
         }
         said
+    }
+
+    /// [`verdicts`] of looks at a serving port.
+    fn words(looks: &[(u64, Option<&str>, Option<&str>)]) -> Vec<(u64, &'static str)> {
+        let labels = |stable: Option<&str>, canary: Option<&str>| Seen::Labels {
+            stable: stable.map(str::to_owned),
+            canary: canary.map(str::to_owned),
+        };
+        let looks: Vec<(u64, Seen)> =
+            looks.iter().map(|(seconds, stable, canary)| (*seconds, labels(*stable, *canary))).collect();
+        verdicts(&looks.iter().map(|(seconds, seen)| (*seconds, seen)).collect::<Vec<_>>())
     }
 
     #[tokio::test(start_paused = true)]

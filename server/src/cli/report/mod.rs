@@ -45,9 +45,9 @@ GITHUB_REPOSITORY, GITHUB_SHA, GITHUB_TOKEN, GITHUB_API_URL; CI_PROJECT_ID, CI_C
 CI_JOB_TOKEN. The status is called sluice/MODEL-ENVIRONMENT, where the file is values-ENVIRONMENT.yaml, and else sluice/MODEL.
 
 --status is where the rollout is seen: a serving port, for which no credential is needed, or an admin port. The serving \
-port says which version is stable and which is on trial. It is one of several servers that answers, so what it says has \
-to stay true for a minute; a version that was on trial and is not any more, for two, was sent back; one that is refused \
-before its trial is never seen there. The admin port says why.
+port says which version is stable and which is on trial; a version that is refused before its trial is never seen there. \
+The admin port says why. Each look may be answered by another server, so what is said has to stay true: that the version \
+is stable for a minute, that it left its trial or that another commit took its place for two.
 
 Exit codes: 0 the version is stable · 1 a file or what was given is wrong · 2 usage · 3 it was sent back, did not get there \
 in time, or the host does not take the status";

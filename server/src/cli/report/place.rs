@@ -11,33 +11,30 @@ use crate::cli::status::StatusView;
 pub(super) struct Place {
     at: AdminArgs,
     model: String,
-    /// It has no `/status`, so it is a serving port.
-    serving: bool,
 }
 
 // === impl Place ===
 
 impl Place {
     pub(super) const fn new(at: AdminArgs, model: String) -> Self {
-        Self { at, model, serving: false }
+        Self { at, model }
     }
 
     /// One look. Connections are not kept: behind a load balancer the next look should be at another server.
-    pub(super) async fn look(&mut self) -> Seen {
+    pub(super) async fn look(&self) -> Seen {
         match self.try_look().await {
             Ok(seen) => seen,
             Err(failure) => Seen::Nothing(Clean(&failure.message).to_string()),
         }
     }
 
-    async fn try_look(&mut self) -> Result<Seen, Failure> {
+    async fn try_look(&self) -> Result<Seen, Failure> {
         let client = self.at.client_of("server")?;
-        if !self.serving {
-            match StatusView::ask(&client).await {
-                Ok(status) => return Ok(self.standing(&status)),
-                Err(failure) if failure.exit == Exit::BadInput => self.serving = true,
-                Err(failure) => return Err(failure),
-            }
+        match StatusView::ask(&client).await {
+            Ok(status) => return Ok(self.standing(&status)),
+            // No `/status`: a serving port. Asked anew at every look: what stands between may have answered for once.
+            Err(failure) if failure.exit == Exit::BadInput => {}
+            Err(failure) => return Err(failure),
         }
         // On one connection, so that both answers are of one server.
         let stable = self.label(&client, "stable").await?;

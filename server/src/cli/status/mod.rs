@@ -29,7 +29,8 @@ The phase is Healthy (what the values ask for serves all traffic), Progressing (
 when its time is over, or waits for you: `sluice promote`) or Degraded (what the values ask for does not serve, and will \
 not without a change).
 
-Exit codes: 0 shown, whatever the phase (`sluice wait` judges it) · 1 no such model · 3 no server reached";
+Exit codes: 0 shown, whatever the phase (`sluice wait` judges it) · 1 no such model · 3 no server reached, or with --alive \
+not alive";
 
 /// Show what serves, what is on trial, and how it is judged
 #[derive(Debug, clap::Args)]
@@ -49,6 +50,10 @@ pub(crate) struct Args {
     /// The server's own answer in JSON; with --watch, one line per change
     #[arg(long)]
     json: bool,
+
+    /// Only whether the server is alive: for the health check of a container, and needs no token
+    #[arg(long, conflicts_with_all = ["model", "watch", "json"])]
+    alive: bool,
 
     #[command(flatten)]
     admin: AdminArgs,
@@ -95,8 +100,17 @@ pub(crate) async fn named_or_only(client: &Client, named: Option<&str>) -> Resul
     }
 }
 
+/// Asks what every front end leaves open.
+async fn alive(client: &Client, console: &mut Console) -> Result<(), Failure> {
+    let heard = client.hear(&["healthz"]).await?;
+    if heard.status.is_success() { console.line("alive") } else { Err(Failure::failed(heard.said())) }
+}
+
 pub(crate) async fn run(args: &Args, console: &mut Console) -> Result<(), Failure> {
     let client = args.admin.client()?;
+    if args.alive {
+        return alive(&client, console).await;
+    }
     if !args.watch {
         return show(&client, args, console).await.map(drop);
     }

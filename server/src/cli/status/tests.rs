@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::status::view::ModelView;
+use crate::cli::tests::{Page, serve};
 
 fn on_trial() -> Value {
     json!({
@@ -161,4 +162,36 @@ fn the_servers_own_status_is_read_whole() {
     assert_eq!((canary.version.state.as_str(), model.history[0].event.as_str()), ("Canary", "staging"));
     assert_eq!((&*view.problems, &*view.notes), (&["bad".to_owned()][..], &["stuck".to_owned()][..]));
     assert_eq!((&*model.notes, &*view.revisions), (&["v2: told".to_owned()][..], &["sha256:bb".to_owned()][..]));
+}
+
+#[derive(Debug, clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+#[tokio::test]
+async fn a_health_check_asks_what_needs_no_token() {
+    use axum::{Router, http::StatusCode, routing::get};
+    use clap::Parser as _;
+
+    let port = |code: StatusCode| {
+        let refused = async || StatusCode::UNAUTHORIZED;
+        serve(Router::new().route("/healthz", get(move || async move { code })).route("/status", get(refused)))
+    };
+    let (good, bad) = (port(StatusCode::OK), port(StatusCode::SERVICE_UNAVAILABLE));
+    for (words, printed, exit) in [
+        (["--alive", "--admin", &good], "alive\n", None),
+        (["--alive", "--admin", &bad], "", Some(Exit::Failed)),
+        (["--json", "--admin", &good], "", Some(Exit::Failed)),
+    ] {
+        let page = Page::default();
+        let mut console = Console::plain(page.clone(), page.clone());
+        let args = Line::try_parse_from([&["status"], &words[..]].concat()).unwrap().args;
+        let end = run(&args, &mut console).await;
+        drop(console);
+        assert_eq!(String::from_utf8(page.0.lock().clone()).unwrap(), printed, "{words:?}");
+        assert_eq!(end.err().map(|failure| failure.exit), exit, "{words:?}");
+    }
+    assert!(Line::try_parse_from(["status", "--alive", "m"]).is_err());
 }

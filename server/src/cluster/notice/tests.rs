@@ -10,10 +10,6 @@ const NOW: u64 = 1_800_000_000;
 const OLD: &str = "sha256:old";
 const NEW: &str = "sha256:new";
 
-fn at(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
-}
-
 fn report(phase: Phase, message: &str, revision: &str) -> Report {
     Report { phase, message: message.to_owned(), revision: revision.to_owned() }
 }
@@ -27,12 +23,34 @@ fn object(wanted: &str, reports: &[(&str, Report)]) -> Seen {
     seen
 }
 
-/// Does what a process does; whether anything was written.
+/// Does what a process does that looks for the first time; whether anything was written.
 fn apply(seen: &mut Seen, name: &str, report: Option<&Report>, now: u64) -> bool {
-    let written = update(seen, name, report, at(now));
-    let wrote = written.is_some();
-    seen.annotations.extend(written.into_iter().flatten().map(|(key, text)| (key.to_owned(), text)));
-    wrote
+    Process::new(name, 0).says(seen, report, now)
+}
+
+/// A process that goes on looking.
+struct Process {
+    name: &'static str,
+    sightings: Sightings,
+    /// Seconds by which its clock differs from that of the others.
+    ahead: i64,
+    start: Instant,
+}
+
+impl Process {
+    fn new(name: &str, ahead: i64) -> Self {
+        Self { name: String::leak(name.to_owned()), sightings: Sightings::default(), ahead, start: Instant::now() }
+    }
+
+    /// Whether anything was written `now`, in seconds since 1970.
+    fn says(&mut self, seen: &mut Seen, report: Option<&Report>, now: u64) -> bool {
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(now.saturating_add_signed(self.ahead));
+        let now = Now { wall, steady: self.start + Duration::from_secs(now - NOW) };
+        let written = update(seen, &mut self.sightings, self.name, report, now);
+        let wrote = written.is_some();
+        seen.annotations.extend(written.into_iter().flatten().map(|(key, text)| (key.to_owned(), text)));
+        wrote
+    }
 }
 
 /// Phase, message and revision as they stand there.
@@ -130,18 +148,36 @@ fn servers_that_follow_a_commit_never_say_that_it_is_done_before_it_is() {
 }
 
 #[test]
-fn a_report_is_renewed_in_its_time_and_grows_old_without() {
+fn a_report_is_renewed_in_its_time_and_a_server_that_says_nothing_more_is_gone() {
     let healthy = report(Healthy, "v2 serves", NEW);
-    let mut seen = object(NEW, &[("a", healthy.clone()), ("b", report(Degraded, "bad", NEW))]);
-    assert!(!apply(&mut seen, "a", Some(&healthy), NOW + RENEWAL.as_secs() / 2 - 1), "not yet");
-    assert!(apply(&mut seen, "a", Some(&healthy), NOW + RENEWAL.as_secs()));
+    let mut seen = object(NEW, &[("b", report(Degraded, "bad", NEW))]);
+    let mut a = Process::new("a", 0);
+    assert!(a.says(&mut seen, Some(&healthy), NOW));
+    assert!(!a.says(&mut seen, Some(&healthy), NOW + RENEWAL.as_secs() / 2 - 1), "not yet");
+    assert!(a.says(&mut seen, Some(&healthy), NOW + RENEWAL.as_secs()));
     assert_eq!(told(&seen).0, "Degraded", "b may be heard again");
-    assert!(apply(&mut seen, "a", Some(&healthy), NOW + EXPIRY.as_secs()));
+    assert!(a.says(&mut seen, Some(&healthy), NOW + EXPIRY.as_secs()));
     assert_eq!((told(&seen).0, names(&seen)), ("Healthy", vec!["a".to_owned()]), "b is gone");
-    // A clock that is far ahead writes what would never grow old.
-    assert!(apply(&mut seen, "c", Some(&report(Degraded, "bad", NEW)), NOW + 10 * EXPIRY.as_secs()));
-    assert!(apply(&mut seen, "a", Some(&healthy), NOW + 2 * EXPIRY.as_secs()));
-    assert_eq!(names(&seen), ["a"]);
+}
+
+#[test]
+fn clocks_may_differ_by_any_amount() {
+    let (healthy, bad) = (report(Healthy, "v2 serves", NEW), report(Degraded, "bad", NEW));
+    for ahead in [-86_400, -400, 400, 86_400] {
+        let mut seen = object(NEW, &[]);
+        let (mut right, mut wrong) = (Process::new("right", 0), Process::new("wrong", ahead));
+        for minute in 0..30 {
+            let now = NOW + 60 * minute;
+            right.says(&mut seen, Some(&healthy), now);
+            wrong.says(&mut seen, Some(&bad), now);
+            assert_eq!((told(&seen).0, names(&seen).len()), ("Degraded", 2), "{ahead}, minute {minute}");
+        }
+        // One that ends without a word goes, however its clock stood.
+        for later in [0, EXPIRY.as_secs()] {
+            right.says(&mut seen, Some(&healthy), NOW + 1800 + later);
+        }
+        assert_eq!((told(&seen).0, names(&seen).len()), ("Healthy", 1), "{ahead}");
+    }
 }
 
 #[test]

@@ -31,8 +31,9 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 const FRAME_BYTES_MAX: u32 = 64 << 10;
 /// All headers of one HTTP/2 request.
 const HEADERS_BYTES_MAX: u32 = 32 << 10;
-/// Read buffer of one HTTP/1.1 connection, which bounds its headers too.
-const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// Read buffer of one HTTP/1.1 connection, which bounds its headers too. It grows with what arrives: a body that fits is
+/// read whole and handed on without a copy.
+const READ_BUFFER_BYTES_MAX: usize = 512 << 10;
 
 /// Room in which the first bytes of an encrypted connection are awaited. Larger reads go past it, so that it costs no copy.
 const FIRST_BYTES: usize = 64;
