@@ -17,6 +17,9 @@ base=$1
 : "${REGISTRY_URL:?}" "${STAGING_URL:?}"
 # How far back a rollback may go, in changes of the file.
 history=20
+# In /tmp, which sluice.sh shows to the container.
+work=$(mktemp --directory /tmp/gate.XXXXXX)
+trap 'rm -rf "$work"' EXIT
 
 returns_to_what_was() {
     local blob commit
@@ -39,8 +42,7 @@ check() {
         words+=(--staging "${STAGING_URL//\{model\}/$model}")
         # What is merged was in staging before: an edit beside the version, and a way back that is no revert of the whole
         # file, need not wait for what staging has now.
-        local merged
-        merged=$(mktemp "${TMPDIR:-/tmp}/merged.XXXXXX")
+        local merged=$work/merged.yaml
         if git show "$base:$file" >"$merged" 2>/dev/null; then
             words+=(--merged "$merged")
         fi

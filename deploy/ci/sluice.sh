@@ -2,15 +2,21 @@
 # `sluice` from the image that serves, so that what checks a file is what will read it. Linked as `sluice` into the PATH.
 #
 # The host's network: a runner of the cluster's network reaches MLflow, staging and the bucket by its own identity, and no
-# credential of a cloud or a cluster is kept in CI. The machine's /tmp, because `sluice check` pulls the model there; files
-# that variables name (tokens, certificates) are there or in the checkout.
+# credential of a cloud or a cluster is kept in CI. The machine's /tmp, because `sluice check` pulls the model there, and as
+# the job's user, whose files need be nobody else's (a rootless docker calls that user 0).
 set -euo pipefail
-exec docker run --rm --network host --entrypoint sluice --volume "$PWD:$PWD:ro" --volume /tmp:/tmp --workdir "$PWD" \
-    --env SLUICE_STAGING_TOKEN_FILE --env SLUICE_TOKEN_FILE --env HTTPS_PROXY --env NO_PROXY \
-    --env SLUICE_CLIENT_CA --env SLUICE_CLIENT_CERT --env SLUICE_CLIENT_KEY \
-    --env MLFLOW_TRACKING_TOKEN --env MLFLOW_TRACKING_USERNAME --env MLFLOW_TRACKING_PASSWORD \
-    --env GITHUB_ACTIONS --env GITHUB_API_URL --env GITHUB_REPOSITORY --env GITHUB_SHA --env GITHUB_TOKEN \
-    --env GITHUB_SERVER_URL --env GITHUB_RUN_ID \
-    --env GITLAB_CI --env CI_API_V4_URL --env CI_PROJECT_ID --env CI_COMMIT_SHA --env GITLAB_TOKEN --env CI_JOB_TOKEN \
-    --env CI_JOB_URL \
-    "${SLUICE_IMAGE:?}" "$@"
+
+words=(--rm --network host --user "$(id -u):$(id -g)" --entrypoint sluice --workdir "$PWD")
+words+=(--volume "$PWD:$PWD:ro" --volume /tmp:/tmp)
+# Tokens and certificates, wherever the runner has them: GitLab keeps a variable of type `file` beside the checkout.
+for name in SLUICE_STAGING_TOKEN_FILE SLUICE_TOKEN_FILE SLUICE_CLIENT_CA SLUICE_CLIENT_CERT SLUICE_CLIENT_KEY; do
+    words+=(--env "$name")
+    [[ ${!name:-} != /* ]] || words+=(--volume "${!name}:${!name}:ro")
+done
+for name in HTTPS_PROXY NO_PROXY \
+    MLFLOW_TRACKING_TOKEN MLFLOW_TRACKING_USERNAME MLFLOW_TRACKING_PASSWORD \
+    GITHUB_ACTIONS GITHUB_API_URL GITHUB_REPOSITORY GITHUB_SHA GITHUB_TOKEN GITHUB_SERVER_URL GITHUB_RUN_ID \
+    GITLAB_CI CI_API_V4_URL CI_PROJECT_ID CI_COMMIT_SHA GITLAB_TOKEN CI_JOB_TOKEN CI_JOB_URL; do
+    words+=(--env "$name")
+done
+exec docker run "${words[@]}" "${SLUICE_IMAGE:?}" "$@"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+import branch_rules
+import in_docker
 from programs import failure
 from tally import Tally
 from tree import Tree, arguments
@@ -66,7 +68,7 @@ class Repository:
         environment = {**self.environment, **({host: "true"} if host else {})}
         problems = failure(words, cwd=self.folder, env=environment)
         calls = self.calls.read_text(encoding="utf-8").splitlines()
-        return problems, [re.sub(r"--merged \S+/merged\.\S+", "--merged FILE", call) for call in calls]
+        return problems, [re.sub(r"--merged \S+/merged\.yaml", "--merged FILE", call) for call in calls]
 
 
 def same(said, expected):
@@ -206,7 +208,7 @@ def pinned(tree):
 
 
 def main():
-    given = arguments(__doc__, "--check-jsonschema")
+    given = arguments(__doc__, "--check-jsonschema", "--sluice")
     tally = Tally()
     with Tree(given.deploy).copy() as tree, tempfile.TemporaryDirectory() as folder:
         tally.check("pipelines fit their hosts' schemas", valid(given.check_jsonschema, tree))
@@ -219,6 +221,8 @@ def main():
         values(tally, tree, repository)
         gate(tally, repository)
         bypasses(tally, repository)
+        branch_rules.check(tally, tree, Path(folder))
+        in_docker.check(tally, given, Path(folder))
         workflow = tree.folder / "ci/github/workflows/pull-request.yaml"
         workflow.write_text(workflow.read_text(encoding="utf-8").replace("runs-on", "run-on"), encoding="utf-8")
         tally.refused("a misspelt key of a workflow", valid(given.check_jsonschema, tree), "run-on")

@@ -282,8 +282,6 @@ def main():
         print(f"\n==== with {name} behind MLflow")
         with tempfile.TemporaryDirectory(prefix="sluice-six-") as folder:
             folder = Path(folder)
-            # Postgres runs as somebody else.
-            folder.chmod(0o755)
             with (
                 backend(name, given, folder) as store,
                 MlflowServer(folder, store, (folder / "runs").as_uri(), python=given.mlflow) as registry,

@@ -64,7 +64,10 @@ pub(super) const STEPS: &[Step] = &[
     check(
         "ci",
         "the pipelines are valid, name what is required, and are red when a command is",
-        &[Run::Deploy("ci.py", &[TREE, Given::Tool("--check-jsonschema", "check-jsonschema")])],
+        &[Run::Deploy(
+            "ci.py",
+            &[TREE, Given::Tool("--check-jsonschema", "check-jsonschema"), Given::Sluice("--sluice")],
+        )],
     ),
     Step {
         needs: &[Need::Mlflow],
