@@ -6,9 +6,9 @@
 # `cargo xtask image` builds it with buildah and starts it as the Deployment does. It is for the CPU; the image for GPUs
 # comes with the CUDA build.
 
-# Any image of Debian 12 with Rust, a C compiler and certificates. Pin it by digest where you build for others:
-# --build-arg BUILD_BASE=docker.io/library/rust@sha256:…
-ARG BUILD_BASE=docker.io/library/rust:1.95.0-bookworm
+# Any image of Debian 12 with Rust, a C compiler and certificates. The digest is what counts; a newer one of the same tag has
+# Debian's newer repairs: docker buildx imagetools inspect rust:1.95.0-bookworm --format '{{.Manifest.Digest}}'
+ARG BUILD_BASE=docker.io/library/rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1
 
 # Compiles.
 FROM ${BUILD_BASE} AS program
@@ -56,8 +56,9 @@ EXPOSE 8000 8001 8002
 USER 10001:10001
 WORKDIR /
 STOPSIGNAL SIGTERM
-# Whether the process answers, at the admin port; Kubernetes has probes of its own instead.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["sluice", "status"]
+# Whether the process answers, at the admin port, by what is open to everybody; Kubernetes has probes of its own instead.
+# With TLS there it needs SLUICE_ADMIN_URL and SLUICE_CLIENT_CA: docs/security.md.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["sluice", "status", "--alive"]
 ENTRYPOINT ["sluice"]
 CMD ["serve"]
 

@@ -13,6 +13,7 @@ import yaml
 
 import branch_rules
 import in_docker
+import readme
 from programs import failure
 from tally import Tally
 from tree import Tree, arguments
@@ -154,6 +155,25 @@ def values(tally, tree, repository):
     tally.check("values: every file at once", same(repository.script("ci/values.sh"), ([], [f"validate {files}"])))
 
 
+def rendered(tally, tree, given, folder):
+    """`ci/render.sh` with the real kubectl, and the real Helm behind a program of that name."""
+    programs = folder / "render-bin"
+    programs.mkdir()
+    (programs / "kubectl").symlink_to(given.kubectl)
+    helm = programs / "helm"
+    stand_in = Path(__file__).with_name("helm_stand_in.py")
+    helm.write_text(f'#!/bin/sh\nexec {sys.executable} {stand_in} "$@"\n', encoding="utf-8")
+    helm.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+    script = tree.folder / "ci/render.sh"
+    tally.check("render: everything", failure([script], env=environment))
+    path = tree.folder / PRODUCTION
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("autoscaling:", "autoscalling:"), encoding="utf-8")
+    tally.refused("render: a key that the chart does not know", failure([script], env=environment), "autoscalling")
+    path.write_text(text, encoding="utf-8")
+
+
 def required(tree):
     """What the branch rules require is what the pipelines have, under that very name."""
     ruleset = json.loads((tree.folder / "ci/github/ruleset.json").read_text(encoding="utf-8"))
@@ -208,7 +228,7 @@ def pinned(tree):
 
 
 def main():
-    given = arguments(__doc__, "--check-jsonschema", "--sluice")
+    given = arguments(__doc__, "--check-jsonschema", "--kubectl", "--sluice")
     tally = Tally()
     with Tree(given.deploy).copy() as tree, tempfile.TemporaryDirectory() as folder:
         tally.check("pipelines fit their hosts' schemas", valid(given.check_jsonschema, tree))
@@ -219,6 +239,7 @@ def main():
         tally.check(f"{len(scripts)} scripts are bash", [it for path in scripts for it in failure(["bash", "-n", path])])
         repository = Repository(tree, Path(folder))
         values(tally, tree, repository)
+        rendered(tally, tree, given, Path(folder))
         gate(tally, repository)
         bypasses(tally, repository)
         branch_rules.check(tally, tree, Path(folder))
@@ -226,6 +247,8 @@ def main():
         workflow = tree.folder / "ci/github/workflows/pull-request.yaml"
         workflow.write_text(workflow.read_text(encoding="utf-8").replace("runs-on", "run-on"), encoding="utf-8")
         tally.refused("a misspelt key of a workflow", valid(given.check_jsonschema, tree), "run-on")
+    with Tree(given.deploy).copy() as tree:
+        readme.check(tally, tree)
     return tally.finish()
 
 

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """The pull request's gate against a real MLflow server: green when all is right, and red for each fault by itself.
 
-Then the way there: a version that training registered is pushed, tagged, bumped to and passes.
+Then the way there: a version that training registered is pushed, tagged, bumped to and passes. The server is one of its own
+with SQLite, or a running one that knows nothing yet (`--server`, and the database behind it as `--backend`).
 """
 
+import argparse
 import contextlib
 import hashlib
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -19,10 +20,10 @@ import mlflow_server  # first: it sets what MLflow reads when it is imported
 
 import mlflow
 import onnx
+import sqlalchemy
 import yaml
 
 from mlflow_server import MlflowServer, training
-from programs import paths
 from running import Sluice, free_ports
 from tally import Tally
 
@@ -39,9 +40,10 @@ OF_MODEL = {"golden", "compatible"}
 class World:
     """The zoo, a registry, a bucket, staging, and `sluice`."""
 
-    def __init__(self, given, folder, server):
-        self.sluice, self.zoo, self.folder, self.server = given.sluice, given.zoo, folder, server
-        self.client = mlflow.MlflowClient(tracking_uri=server.url, registry_uri=server.url)
+    def __init__(self, given, folder, registry, backend):
+        self.sluice, self.zoo, self.folder = given.sluice, given.zoo, folder
+        self.registry, self.backend = registry, backend
+        self.client = mlflow.MlflowClient(tracking_uri=registry, registry_uri=registry)
         self.client.create_registered_model(MODEL)
         self.other_key = given.other_key
 
@@ -95,7 +97,7 @@ class World:
     def check(self, path, staging, registry=None, words=(), **variables):
         """The exit code, and the verdict of each check by its name."""
         staging = ["--staging", staging] if staging else []
-        registry = registry or self.server.url
+        registry = registry or self.registry
         done = self.run("check", path, "--registry", registry, *staging, "--format", "json", *words, **variables)
         try:
             checks = json.loads(done.stdout)["checks"]
@@ -213,10 +215,11 @@ def registry_faults(tally, world, staging):
 def pending(world):
     """MLflow's own API makes every version READY at once; other registries of its kind do not."""
     release = world.release()
-    with contextlib.closing(sqlite3.connect(world.folder / "mlflow.db")) as database, database:
-        database.execute(
-            "UPDATE model_versions SET status = 'PENDING_REGISTRATION' WHERE version = ?", [release["registry"]["version"]]
-        )
+    late = sqlalchemy.text("UPDATE model_versions SET status = 'PENDING_REGISTRATION' WHERE version = :version")
+    engine = sqlalchemy.create_engine(world.backend)
+    with engine.begin() as database:
+        database.execute(late, {"version": int(release["registry"]["version"])})
+    engine.dispose()
     return world.values(release)
 
 
@@ -308,7 +311,7 @@ def unreachable(tally, world, staging):
     [nobody] = [f"http://127.0.0.1:{port}" for port in free_ports(1)]
     lost("no registry", world.check(path, staging, nobody), "registry-version", "no answer", OF_VERSION)
     # Sent to the server by a proxy's rules, with the name that a cluster would give it.
-    named = world.check(path, staging, "http://mlflow.example.com", HTTP_PROXY=world.server.url, NO_PROXY="")
+    named = world.check(path, staging, "http://mlflow.example.com", HTTP_PROXY=world.registry, NO_PROXY="")
     lost("a host name that MLflow refuses", named, "registry-version", "--allowed-hosts mlflow.example.com", OF_VERSION)
     other = world.check(path, staging, staging)
     lost("no MLflow there", other, "registry-version", "not MLflow's answer", OF_VERSION)
@@ -347,13 +350,15 @@ gate: {{offlineTestsTag: offline_tests}}
 
 def trained(world):
     """MLflow's own way: a run that logs an ONNX model and registers it, then its artifact as it comes back."""
-    mlflow.set_tracking_uri(world.server.url)
+    mlflow.set_tracking_uri(world.registry)
     with mlflow.start_run() as run:
         model = onnx.load(world.artifact() / "model.onnx")
         logged = mlflow.onnx.log_model(model, name="model", registered_model_name="trained", pip_requirements=[])
     version = logged.registered_model_version
-    to = str(world.folder / "trained")
-    folder = Path(mlflow.artifacts.download_artifacts(f"models:/trained/{version}", dst_path=to))
+    folder = world.folder / "trained"
+    words = ["artifacts", "download", "--artifact-uri", f"models:/trained/{version}", "--dst-path", folder]
+    mlflow_of = {**os.environ, "MLFLOW_TRACKING_URI": world.registry}
+    subprocess.run([sys.executable, "-m", "mlflow", *words], check=True, capture_output=True, timeout=120, env=mlflow_of)
     shutil.copytree(world.artifact() / "golden", folder / "golden")
     return run.info, str(version), folder
 
@@ -363,7 +368,7 @@ def flow(tally, world):
     run, version, model = trained(world)
     bucket = world.folder / "bucket"
     url, key = f"{bucket.as_uri()}/v2.0.0", world.zoo / "keys/zoo.demo-key.pem"
-    told = ["--key", key, "--registry", world.server.url, "--name", "trained", "--run-id", run.run_id]
+    told = ["--key", key, "--registry", world.registry, "--name", "trained", "--run-id", run.run_id]
     pushed = world.run("push", model, url, *told)
     tally.check("flow: pushed, and training's version is tagged", ended(pushed, 0, f"version {version} of trained is tagged"))
     tags = world.client.get_model_version("trained", version).tags
@@ -375,12 +380,12 @@ def flow(tally, world):
     tally.check("flow: the version before it", ended(before, 0))
     path = world.folder / "flow.yaml"
     path.write_text(FILE.format(bucket=bucket, key=world.zoo / "keys/zoo.pub"), encoding="utf-8")
-    bumped = world.run("bump", path, "v2.0.0", "--registry", world.server.url, "--promoted")
+    bumped = world.run("bump", path, "v2.0.0", "--registry", world.registry, "--promoted")
     tally.check("flow: bumped", ended(bumped, 0))
     tally.check("flow: the file names what the registry knows", filled(path, version, run.run_id, digest(model)))
     tally.check("flow: and the gate is green", judged(world.check(path, None), 0))
     before = path.read_text(encoding="utf-8")
-    nope = world.run("bump", path, "v7", "--registry", world.server.url, "--promoted")
+    nope = world.run("bump", path, "v7", "--registry", world.registry, "--promoted")
     there = f"no version of trained is tagged version=v7; there are {version} (version=v2.0.0)"
     tally.check("flow: no such label", ended(nope, 1, there))
     tally.check("flow: and the file stays", [] if path.read_text(encoding="utf-8") == before else ["it was changed"])
@@ -411,20 +416,37 @@ def filled(path, version, run, pin):
             yield f"`{kept}` is gone: {text}"
 
 
+def play(tally, given, folder, registry, backend):
+    world = World(given, folder, registry, backend)
+    with world.staging("good", VERSION) as staging:
+        green(tally, world, staging)
+        registry_faults(tally, world, staging)
+        artifact_faults(tally, world, staging)
+        unreachable(tally, world, staging)
+    staging_faults(tally, world)
+    flow(tally, world)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for flag in ("--zoo", "--sluice", "--other-key"):
+        parser.add_argument(flag, required=True, type=lambda text: Path(text).absolute())
+    parser.add_argument("--server")
+    parser.add_argument("--backend")
+    return parser.parse_args()
+
+
 def main():
-    given = paths(__doc__, "--zoo", "--sluice", "--other-key")
+    given = arguments()
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="sluice-gate-") as folder:
         folder = Path(folder)
-        with MlflowServer(folder, folder / "mlflow.db", (folder / "artifacts").as_uri()) as server:
-            world = World(given, folder, server)
-            with world.staging("good", VERSION) as staging:
-                green(tally, world, staging)
-                registry_faults(tally, world, staging)
-                artifact_faults(tally, world, staging)
-                unreachable(tally, world, staging)
-            staging_faults(tally, world)
-            flow(tally, world)
+        if given.server:
+            play(tally, given, folder, given.server, given.backend)
+        else:
+            store = folder / "mlflow.db"
+            with MlflowServer(folder, store, (folder / "artifacts").as_uri()) as server:
+                play(tally, given, folder, server.url, f"sqlite:///{store}")
     return tally.finish()
 
 

@@ -79,6 +79,17 @@ class Replay:
         with self.lock:
             return self.answers[version, variant]
 
+    def total(self):
+        with self.lock:
+            return sum(self.answers.values())
+
+    def until(self, holds, limit):
+        """Whether it comes to hold in time, as callers go on."""
+        deadline = time.monotonic() + limit
+        while not holds() and time.monotonic() < deadline:
+            time.sleep(self.pause / CALLERS)
+        return bool(holds())
+
     def told(self):
         with self.lock:
             return ", ".join(f"{count} by {version} as {variant}" for (version, variant), count in sorted(self.answers.items()))

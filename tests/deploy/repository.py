@@ -60,6 +60,14 @@ class Repository:
     def branch(self, name):
         self.git("switch", "-q", "-c", name)
 
+    def edit(self, path, old, new):
+        """The first place in a file that says `old` says `new`."""
+        file = self.folder / path
+        text = file.read_text(encoding="utf-8")
+        if old not in text:
+            raise SystemExit(f"{path} has no {old} any more")
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
     def commit(self, message):
         self.git("commit", "-q", "-a", "-m", message)
 

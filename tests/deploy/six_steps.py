@@ -23,15 +23,18 @@ from mlflow_server import MlflowServer
 from postgres import Postgres
 from programs import paths
 from repository import Repository
-from replay import Replay
+from replay import CALLERS, Replay
 from running import text
 from tally import Tally
 from tree import documents
 
 MODEL = "fraud-detection"
-FIRST, BETTER, CARELESS = "v2.3.0", "v2.3.1", "v2.4.0"
+FIRST, BETTER, REGRETTED, CARELESS = "v2.3.0", "v2.3.1", "v2.3.2", "v2.4.0"
 READY_SECONDS = 90
 RATE = 60
+# What is looked at before it is said that a trial gets nothing any more.
+ANSWERS_AFTER = 120
+ANSWERS_SECONDS = 60
 
 
 class World:
@@ -43,7 +46,8 @@ class World:
         self.servers = {}
 
     def typed(self, *words, code=0, show=(), **variables):
-        """Runs what a person types, prints it, and gives what it said; another exit status than `code` is the end."""
+        """Runs what a person types, prints it, and gives what it said; another exit status than `code` is the end. With
+        `None`, none is."""
         words = list(map(str, words))
         print(f"$ {self.shortened(' '.join(words))}")
         program = {"sluice": self.given.sluice, "python": self.given.mlflow}.get(words[0], words[0])
@@ -59,7 +63,7 @@ class World:
         for line in said.splitlines():
             if not show or any(part in line for part in show):
                 print(f"    {self.shortened(line)}")
-        if done.returncode != code:
+        if code is not None and done.returncode != code:
             raise SystemExit(f"it ended with {done.returncode}, and {code} was expected: {said}")
         return said
 
@@ -92,12 +96,13 @@ class World:
         asked = urllib.request.Request(url, json.dumps(tag).encode(), headers)
         urllib.request.urlopen(asked, timeout=30).close()
 
-    def bumped(self, environment, label, promoted=True):
-        """Step 2, on a branch."""
+    def bumped(self, environment, label, edit=None):
+        """Step 2, on a branch; `edit` is what else is changed in the file: what stood there, and what stands there now."""
         path = f"models/{MODEL}/values-{environment}.yaml"
         self.repository.branch(f"{label}-{environment}")
-        words = ["--promoted"] if promoted else []
-        self.typed("sluice", "bump", path, label, "--registry", self.registry.url, *words)
+        self.typed("sluice", "bump", path, label, "--registry", self.registry.url, "--promoted")
+        if edit:
+            self.repository.edit(path, *edit)
         self.repository.commit(f"{MODEL} {label} in {environment}")
 
     def gate(self, code=0, show=()):
@@ -150,7 +155,18 @@ def values_of(objects):
     return values["data"]["values.yaml"]
 
 
-def through_staging(tally, world, label, run):
+def every_fault(tally, world, backend):
+    """The gate against this very registry, before anything is in it: red for each kind of fault by itself."""
+    print("\n== step 3, for everything that can be wrong")
+    words = [Path(__file__).with_name("gate.py"), "--zoo", world.given.zoo, "--other-key", world.given.other_key]
+    words += ["--sluice", world.given.sluice, "--server", world.registry.url, "--backend", backend]
+    said = world.typed("python", *words, code=None).splitlines()
+    passed, failed = ([it for it in said if it.startswith(word)] for word in ("ok ", "FAILED"))
+    wrong = failed or ([] if any("red: " in it for it in passed) else said)
+    tally.check("the gate is red for each kind of fault, and green when nothing is wrong", wrong)
+
+
+def through_staging(tally, world, label):
     """Steps 2 to 5 in staging, and the pull request for production that has to wait for it."""
     world.bumped("production", label)
     refused = world.gate(code=1, show=("FAILED", "refused"))
@@ -163,8 +179,8 @@ def through_staging(tally, world, label, run):
     world.waited("staging")
 
 
-def into_production(world, label):
-    world.bumped("production", label)
+def into_production(world, label, edit=None):
+    world.bumped("production", label, edit)
     world.gate(show=("passed", "refused"))
     world.repository.merge()
     world.synced("production")
@@ -190,7 +206,7 @@ def better(tally, world, callers):
     tally.check("the gate waits for the offline tests", [] if "offline_tests" in refused else [refused])
     world.repository.leave()
     world.tagged(run)
-    through_staging(tally, world, BETTER, run)
+    through_staging(tally, world, BETTER)
     print("\n== steps 4 and 5: merged, canary, promoted")
     into_production(world, BETTER)
     world.waited("production")
@@ -198,12 +214,38 @@ def better(tally, world, callers):
     tally.check("by a canary that had live traffic", shares(callers, BETTER))
 
 
+def regretted(tally, world, callers):
+    print(f"\n== {REGRETTED}: nothing is wrong with it, and it is taken back in the middle of its trial")
+    run, artifact = world.trained(REGRETTED, 4)
+    world.pushed(REGRETTED, run, artifact)
+    world.tagged(run)
+    through_staging(tally, world, REGRETTED)
+    # A pause that nobody sees the end of.
+    into_production(world, REGRETTED, ("pause: {duration: 2s}", "pause: {duration: 1h}"))
+    on_trial = callers.until(lambda: callers.answered_by(REGRETTED, "canary"), ANSWERS_SECONDS)
+    tally.check("on trial, with live traffic", [] if on_trial else [f"{world.state('production')}: {callers.told()}"])
+    reverted(tally, world, "second-thoughts")
+    tally.check("stable at once, and nothing on trial", serves(world, BETTER))
+    tally.check("its share is back at 0", gets_nothing(callers, REGRETTED))
+
+
+def gets_nothing(callers, version):
+    """As from now no answer is of this version's trial, however many are given."""
+    before, total = callers.answered_by(version, "canary"), callers.total()
+    if not callers.until(lambda: callers.total() >= total + ANSWERS_AFTER, ANSWERS_SECONDS):
+        yield f"{callers.total() - total} answers in {ANSWERS_SECONDS} s"
+    after = callers.answered_by(version, "canary")
+    # One for each caller may have been on its way.
+    if after > before + CALLERS:
+        yield f"{after - before} requests were answered by it after the revert"
+
+
 def careless(tally, world, callers):
     print(f"\n== {CARELESS}: passes every recorded request, answers NaN to real ones")
     run, artifact = world.trained(CARELESS, 3, "--careless")
     world.pushed(CARELESS, run, artifact)
     world.tagged(run)
-    through_staging(tally, world, CARELESS, run)
+    through_staging(tally, world, CARELESS)
     into_production(world, CARELESS)
     said = world.waited("production", code=3)
     tally.check("taken out by its NaN", [] if "nan-share" in said else [said])
@@ -212,17 +254,25 @@ def careless(tally, world, callers):
 
 def rollback(tally, world):
     print("\n== step 6: the revert")
-    world.repository.branch("revert")
+    before = trials(world)
+    reverted(tally, world, "revert")
+    tally.check("stable at once", serves(world, BETTER))
+    tally.check("without another trial", [] if trials(world) == before else ["a trial was started"])
+
+
+def reverted(tally, world, branch):
+    """Step 6: what was merged last is taken back, through the same gate."""
+    world.repository.branch(branch)
     world.typed("git", "revert", "--no-edit", "HEAD", show=("[",))
     said = world.gate(show=("rollback", "refused"))
-    tally.check("the gate does not hold up a revert", [] if "it was merged before" in said else [said])
+    tally.check(f"{branch}: the gate does not hold it up", [] if "it was merged before" in said else [said])
     world.repository.merge()
     world.synced("production")
     world.waited("production")
-    tally.check("stable at once", serves(world, BETTER))
-    events = [it["event"] for it in world.state("production")["history"]]
-    again = "trialStarted" in events[len(events) - events[::-1].index("rejected") :]
-    tally.check("without another trial", ["a trial was started"] if again else [])
+
+
+def trials(world):
+    return [it["event"] for it in world.state("production")["history"]].count("trialStarted")
 
 
 def serves(world, version, phase="Healthy"):
@@ -231,6 +281,8 @@ def serves(world, version, phase="Healthy"):
         yield f"the phase is {state['phase']}: {state['message']}"
     if state["stable"]["version"] != version:
         yield f"stable is {state['stable']['version']}"
+    if state["canary"]:
+        yield f"on trial is {state['canary']}"
 
 
 def shares(callers, version):
@@ -245,18 +297,22 @@ def callers_were_served(tally, callers):
     tally.check("no caller was answered NaN", [f"{callers.nan} were"] if callers.nan else [])
 
 
-def play(tally, given, folder, registry):
+def play(tally, given, folder, registry, backend):
     with Bucket(given.clients, folder) as bucket, Repository(given.deploy, given.sluice, folder) as repository:
         os.environ.update(bucket.variables())
         world = World(given, folder, registry, bucket, repository)
         rows = json.loads((given.zoo / f"traffic/{MODEL}.json").read_text(encoding="utf-8"))
         try:
+            if "://" in str(backend):
+                # The check called `gate` plays the same with SQLite.
+                every_fault(tally, world, backend)
             first(world)
             ports = {name: server.url("http") for name, server in world.servers.items()}
             # Staging's callers are a fixed set, which happens not to hold what the careless version fails on.
             harmless = [row for row in rows if row[3] + row[5] > 0]
             with Replay(ports["staging"], MODEL, harmless, RATE), Replay(ports["production"], MODEL, rows, RATE) as callers:
                 better(tally, world, callers)
+                regretted(tally, world, callers)
                 careless(tally, world, callers)
                 rollback(tally, world)
             callers_were_served(tally, callers)
@@ -275,7 +331,7 @@ def backend(name, given, folder):
 
 
 def main():
-    flags = ["--deploy", "--zoo", "--sluice", "--kubectl", "--mlflow", "--clients", "--node-modules"]
+    flags = ["--deploy", "--zoo", "--sluice", "--kubectl", "--mlflow", "--clients", "--node-modules", "--other-key"]
     given = paths(__doc__, *flags)
     tally = Tally()
     for name in ("SQLite", "Postgres"):
@@ -286,7 +342,7 @@ def main():
                 backend(name, given, folder) as store,
                 MlflowServer(folder, store, (folder / "runs").as_uri(), python=given.mlflow) as registry,
             ):
-                play(tally, given, folder, registry)
+                play(tally, given, folder, registry, store)
     return tally.finish()
 
 

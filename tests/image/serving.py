@@ -148,7 +148,7 @@ def healthy(running, image):
     """The image's own check, as docker would run it."""
     kind, *words = image.config["Healthcheck"]["Test"]
     code, said = running.run(*words)
-    if kind != "CMD" or code != 0 or "Healthy" not in said:
+    if kind != "CMD" or code != 0 or "alive" not in said:
         yield f"{words} ends with {code}: {said}"
 
 

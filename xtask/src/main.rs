@@ -80,7 +80,8 @@ Examples:
 Needs root, Debian 12's packages buildah, crun and debootstrap (installed where they are missing), and
 the rights that a container must be given by `--privileged`; what is missing is said first. No registry
 of images is reached: the base is made from Debian's mirror, with this machine's Rust mounted into it.
-The first run compiles everything.")]
+The first run compiles everything. The base is kept, with Debian's repairs of that day: before an image
+that others run, remove image-base-* from the cache.")]
     Image(image::Options),
     /// Write a CycloneDX list of the crates that are linked into sluice, as the image holds one
     Sbom(sbom::Options),

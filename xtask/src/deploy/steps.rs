@@ -10,6 +10,7 @@ const LIMIT: Duration = Duration::from_secs(5 * 60);
 
 const TREE: Given = Given::Path("--deploy", "deploy");
 const METRICS: Given = Given::Path("--metrics", "docs/metrics.md");
+const OTHER_KEY: Given = Given::Path("--other-key", "server/src/store/testdata/oms/other.pub");
 const NODE_MODULES: Given = Given::Need("--node-modules", Need::DeployNode);
 const PROMTOOL: Given = Given::Need("--promtool", Need::Promtool);
 
@@ -66,7 +67,12 @@ pub(super) const STEPS: &[Step] = &[
         "the pipelines are valid, name what is required, and are red when a command is",
         &[Run::Deploy(
             "ci.py",
-            &[TREE, Given::Tool("--check-jsonschema", "check-jsonschema"), Given::Sluice("--sluice")],
+            &[
+                TREE,
+                Given::Tool("--check-jsonschema", "check-jsonschema"),
+                Given::Tool("--kubectl", "kubectl"),
+                Given::Sluice("--sluice"),
+            ],
         )],
     ),
     Step {
@@ -75,7 +81,7 @@ pub(super) const STEPS: &[Step] = &[
             "gate.py",
             &[
                 Given::Path("--zoo", "models/zoo"),
-                Given::Path("--other-key", "server/src/store/testdata/oms/other.pub"),
+                OTHER_KEY,
                 Given::Sluice("--sluice"),
             ],
         )],
@@ -96,6 +102,7 @@ pub(super) const STEPS: &[Step] = &[
                 &[
                     TREE,
                     Given::Path("--zoo", "models/zoo"),
+                    OTHER_KEY,
                     Given::Sluice("--sluice"),
                     Given::Tool("--kubectl", "kubectl"),
                     Given::Need("--mlflow", Need::Mlflow),

@@ -1,7 +1,8 @@
 //! What the image is built on here: Debian from its own mirror, with this machine's Rust mounted into it.
 //!
 //! It stands in for the base that the Dockerfile names, which is on a registry of images. It has the same Debian, and sets
-//! the same variables.
+//! the same variables. It is as old as its folder in the cache, Debian's repairs included: for an image that others run, the
+//! folder is removed first.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -142,6 +143,9 @@ mod tests {
         let base = dockerfile.lines().find_map(|line| line.strip_prefix("ARG BUILD_BASE=")).unwrap();
         let wanted = concat!(":", env!("CARGO_PKG_RUST_VERSION"), ".");
         assert!(base.contains(wanted), "{base} is not Rust {wanted}");
-        assert!(base.ends_with(SUITE), "{base} is not Debian {SUITE}");
+        let (tag, digest) = base.split_once('@').unwrap();
+        assert!(tag.ends_with(SUITE), "{base} is not Debian {SUITE}");
+        let digits = digest.strip_prefix("sha256:").unwrap();
+        assert!(digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest} pins nothing");
     }
 }
