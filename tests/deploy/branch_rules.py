@@ -2,10 +2,8 @@
 
 import json
 import os
-import sys
-from pathlib import Path
 
-from programs import failure
+from programs import failure, stand_in
 
 MAINTAINERS = {"id": 11, "access_level": 40, "user_id": None, "group_id": None}
 DEVELOPERS = {**MAINTAINERS, "id": 12, "access_level": 30}
@@ -35,10 +33,7 @@ class Project:
         self.program = tree.folder / "ci/gitlab/branch-rules.py"
         self.file, programs = folder / "gitlab.json", folder / "gitlab-bin"
         self.write({"branches": branches, "asked": [], "last_id": 100, "refuses": refuses})
-        programs.mkdir(exist_ok=True)
-        glab = programs / "glab"
-        glab.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("glab_stand_in.py")} "$@"\n', encoding="utf-8")
-        glab.chmod(0o755)
+        stand_in(programs, "glab")
         self.environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "GITLAB": str(self.file)}
 
     def write(self, state):

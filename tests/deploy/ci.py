@@ -14,7 +14,7 @@ import yaml
 import branch_rules
 import in_docker
 import readme
-from programs import failure
+from programs import failure, stand_in
 from tally import Tally
 from tree import Tree, arguments
 
@@ -158,12 +158,8 @@ def values(tally, tree, repository):
 def rendered(tally, tree, given, folder):
     """`ci/render.sh` with the real kubectl, and the real Helm behind a program of that name."""
     programs = folder / "render-bin"
-    programs.mkdir()
+    stand_in(programs, "helm")
     (programs / "kubectl").symlink_to(given.kubectl)
-    helm = programs / "helm"
-    stand_in = Path(__file__).with_name("helm_stand_in.py")
-    helm.write_text(f'#!/bin/sh\nexec {sys.executable} {stand_in} "$@"\n', encoding="utf-8")
-    helm.chmod(0o755)
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
     script = tree.folder / "ci/render.sh"
     tally.check("render: everything", failure([script], env=environment))
@@ -191,6 +187,22 @@ def required(tree):
             yield f"{script} cannot be run"
         if script not in str(github["jobs"][name]) or script not in str(gitlab[name]):
             yield f"{name} does not run {script}"
+
+
+def apart(tree):
+    """A report, which waits for a whole rollout, holds no runner of the checks, and may take that long."""
+    github, report = (
+        yaml.safe_load((tree.folder / f"ci/github/workflows/{it}.yaml").read_text(encoding="utf-8"))["jobs"]
+        for it in ("pull-request", "report")
+    )
+    yield from same(report["report"]["runs-on"], ["self-hosted", "ml-report"])
+    yield from (f"{name} is run where reports are" for name, job in github.items() if "ml-report" in job["runs-on"])
+    gitlab = yaml.safe_load((tree.folder / "ci/gitlab/.gitlab-ci.yml").read_text(encoding="utf-8"))
+    yield from same(gitlab["report"]["tags"], ["ml-report"])
+    yield from same(gitlab["default"]["tags"], ["ml"])
+    [minutes] = re.findall(r"--timeout (\d+)m", (tree.folder / "ci/report.sh").read_text(encoding="utf-8"))
+    if not int(minutes) < report["report"]["timeout-minutes"] <= 120:
+        yield f"the job ends after {report['report']['timeout-minutes']} minutes, and the report after {minutes}"
 
 
 def owned(tree):
@@ -233,6 +245,7 @@ def main():
     with Tree(given.deploy).copy() as tree, tempfile.TemporaryDirectory() as folder:
         tally.check("pipelines fit their hosts' schemas", valid(given.check_jsonschema, tree))
         tally.check("required checks are there", required(tree))
+        tally.check("reports hold no runner of the checks", apart(tree))
         tally.check("owners", owned(tree))
         tally.check("actions are pinned", pinned(tree))
         scripts = sorted((tree.folder / "ci").rglob("*.sh"))

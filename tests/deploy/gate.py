@@ -24,6 +24,7 @@ import sqlalchemy
 import yaml
 
 from mlflow_server import MlflowServer, training
+from programs import ended
 from running import Sluice, free_ports
 from tally import Tally
 
@@ -322,14 +323,6 @@ def unreachable(tally, world, staging):
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     cloud = {"AWS_ENDPOINT_URL": nobody, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "eu", **keys}
     lost("no bucket", world.check(path, staging, **cloud), "bytes", "gave up", OF_BYTES)
-
-
-def ended(done, code, *said):
-    if done.returncode != code:
-        yield f"exit {done.returncode}, and {code} was expected: {done.stdout}{done.stderr}"
-    for part in said:
-        if part not in done.stdout + done.stderr:
-            yield f"`{part}` was expected: {done.stdout}{done.stderr}"
 
 
 FILE = """\

@@ -10,10 +10,11 @@ import os
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
+
+from programs import ended, stand_in
 
 MODEL = "fraud-detection"
 FILE, VERSION = f"models/{MODEL}/values-production.yaml", 'version: "v2.3.0"'
@@ -65,11 +66,8 @@ class Runner:
         self.server, self.url = server, f"http://127.0.0.1:{server.server_address[1]}"
         self.checkout, programs, self.calls = folder / "checkout", folder / "bin", folder / "calls"
         shutil.copytree(given.deploy, self.checkout, ignore=shutil.ignore_patterns("charts", "Chart.lock"))
-        programs.mkdir()
+        stand_in(programs, "docker")
         (programs / "sluice").symlink_to(self.checkout / "ci/sluice.sh")
-        docker = programs / "docker"
-        docker.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("docker_stand_in.py")} "$@"\n', encoding="utf-8")
-        docker.chmod(0o755)
         self.environment = {
             "PATH": f"{programs}:{os.environ['PATH']}",
             "CALLS": str(self.calls),
@@ -116,12 +114,6 @@ def shown(asked, part, wanted):
     """Whoever asked below `part` showed this, and somebody did."""
     tokens = {token for path, token, _ in asked if part in path}
     return [] if tokens == {wanted} else [f"{part} saw {sorted(tokens)}, and {wanted} was expected: {asked}"]
-
-
-def ended(done, code, *said):
-    if done.returncode != code:
-        yield f"exit {done.returncode}, and {code} was expected: {done.stdout}{done.stderr}"
-    yield from (f"`{it}` was expected: {done.stdout}{done.stderr}" for it in said if it not in done.stdout + done.stderr)
 
 
 def gate(tally, runner, folder):

@@ -4,6 +4,7 @@ would write."""
 import argparse
 import importlib.util
 import subprocess
+import sys
 from pathlib import Path
 
 
@@ -23,6 +24,24 @@ def sluice(program, *words):
 def failure(command, **options):
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, **options)
     return [f"exit {done.returncode}: {(done.stderr or done.stdout).strip()}"] if done.returncode else []
+
+
+def ended(done, code, *said):
+    """What differs from: it ended with this status, and said all this."""
+    if done.returncode != code:
+        yield f"exit {done.returncode}, and {code} was expected: {done.stdout}{done.stderr}"
+    for part in said:
+        if part not in done.stdout + done.stderr:
+            yield f"`{part}` was expected: {done.stdout}{done.stderr}"
+
+
+def stand_in(folder, name):
+    """A program of that name in `folder`: NAME_stand_in.py of this folder."""
+    folder.mkdir(exist_ok=True)
+    source = Path(__file__).with_name(f"{name}_stand_in.py")
+    program = folder / name
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{source}" "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
 
 
 def module(path):

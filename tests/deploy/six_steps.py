@@ -3,8 +3,9 @@
 
 A real MLflow (with SQLite, and with Postgres 15 behind it), a bucket of S3's protocol, the tree in a Git repository of its
 own with its own gate, two servers that run as the Deployment says, and mounts that change as a kubelet changes them. What
-stands in for the cluster: the rendered ConfigMap is written to the mount by this program. Everything that is typed is
-printed, with what came of it.
+stands in for the cluster: the rendered ConfigMap is written to the mount by this program. One version is promoted, one is
+taken back in the middle of its trial, and one is sent back by itself and then reverted. Everything that is typed is printed,
+with what came of it.
 """
 
 import contextlib

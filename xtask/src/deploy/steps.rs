@@ -77,14 +77,7 @@ pub(super) const STEPS: &[Step] = &[
     ),
     Step {
         needs: &[Need::Mlflow],
-        runs: &[Run::Mlflow(
-            "gate.py",
-            &[
-                Given::Path("--zoo", "models/zoo"),
-                OTHER_KEY,
-                Given::Sluice("--sluice"),
-            ],
-        )],
+        runs: &[Run::Mlflow("gate.py", &[Given::Path("--zoo", "models/zoo"), OTHER_KEY, Given::Sluice("--sluice")])],
         ..check(
             "gate",
             "against a real MLflow server `sluice check` is red for each fault by itself, and green else",
