@@ -18,7 +18,7 @@ base=$1
 # How far back a rollback may go, in changes of the file.
 history=20
 # In /tmp, which sluice.sh shows to the container.
-work=$(mktemp --directory /tmp/gate.XXXXXX)
+work=$(mktemp -d /tmp/gate.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 
 returns_to_what_was() {
