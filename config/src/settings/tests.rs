@@ -117,6 +117,7 @@ fn every_bad_setting_is_told_with_its_source() {
         ),
         ("a certificate without a key", &[VALUES, ("tls-cert", "a.crt"), ("tls-on", "https")], &[], ""),
         ("a key without a certificate", &[VALUES, ("tls-key", "a.key")], &[], ""),
+        ("ports without a certificate", &[VALUES, ("tls-on", "http,grpc")], &[], ""),
         ("clients without a server", &[VALUES, ("tls-client-ca", "ca.crt")], &[], ""),
         ("optional without an access file", &[VALUES, TLS[0], TLS[1], ("tls-client-ca", "ca.crt")], OPTIONAL, ""),
         ("optional without an authority", &[VALUES], OPTIONAL, ""),

@@ -22,6 +22,10 @@ pub(super) fn tls(reader: &mut Reader, access: bool) -> Option<Option<TlsSetting
         (None, None) if client_ca.is_some() => {
             Some((&["tls-client-ca"][..], "needs tls-cert and tls-key: client certificates are shown in TLS"))
         }
+        // Somebody chose ports, which would be left in plain text without a word. All of them are the default.
+        (None, None) if ports.as_ref().is_some_and(|ports| ports.len() < PORTS.len()) => {
+            Some((&["tls-on"][..], "needs tls-cert and tls-key: there is no TLS without a certificate"))
+        }
         _ if client_ca.is_none() && auth_given && (cert.is_some() || client_auth == ClientAuth::Optional) => {
             Some((&["tls-client-auth"][..], "needs tls-client-ca, the authorities of client certificates"))
         }

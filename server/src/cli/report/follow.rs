@@ -67,6 +67,8 @@ pub(super) struct Follow {
     was_on_trial: bool,
     /// What every look said lately, and since when.
     same: Option<(Lasting, Instant)>,
+    /// The first and the last of the looks that found a server Degraded. Others may be well: each decides by itself.
+    degraded: Option<(Instant, Instant)>,
 }
 
 /// What is believed when every look says it for a while.
@@ -111,7 +113,7 @@ impl Default for Patience {
 
 impl Follow {
     pub(super) const fn new(wanted: Wanted, patience: Patience) -> Self {
-        Self { wanted, patience, was_observed: false, was_on_trial: false, same: None }
+        Self { wanted, patience, was_observed: false, was_on_trial: false, same: None, degraded: None }
     }
 
     /// What a look means after those before.
@@ -127,18 +129,21 @@ impl Follow {
     }
 
     fn status(&mut self, standing: &Standing, now: Instant) -> Verdict {
-        if standing.observed != self.wanted.revision {
+        let Wanted { version, revision } = &self.wanted;
+        // A newer file that is refused leaves the commit's in force, and says nothing of it.
+        let newer = standing.refused.is_some() && !standing.read.contains(revision);
+        if standing.observed != *revision || newer && self.was_observed {
             return self.other_content(standing, now);
         }
         self.was_observed = true;
-        if standing.phase == "Healthy" && standing.stable.as_ref() == Some(&self.wanted.version) {
+        if standing.phase == "Healthy" && standing.stable.as_ref() == Some(version) {
             return self.stable(now);
         }
         self.same = None;
-        match standing.phase.as_str() {
-            "Degraded" => Verdict::Failure(standing.message.clone()),
-            _ => Verdict::Pending(standing.message.clone()),
+        if standing.phase == "Degraded" && self.degraded_for(now) >= self.patience.gone_for {
+            return Verdict::Failure(standing.message.clone());
         }
+        Verdict::Pending(standing.message.clone())
     }
 
     /// What a server means that goes by other content than the commit's.
@@ -188,6 +193,17 @@ impl Follow {
             _ if self.was_on_trial => Verdict::Pending(format!("{version} is not on trial any more, {serves}")),
             _ => Verdict::Pending(format!("{version} is not seen yet, {serves}")),
         }
+    }
+
+    /// For how long servers have been Degraded now and then: what passes by itself, such as a slow warm-up, is not found again
+    /// for a while.
+    fn degraded_for(&mut self, now: Instant) -> Duration {
+        let since = match self.degraded {
+            Some((first, last)) if now.saturating_duration_since(last) < self.patience.gone_for => first,
+            _ => now,
+        };
+        self.degraded = Some((since, now));
+        now.saturating_duration_since(since)
     }
 
     /// For how long every look has said `what`.
@@ -240,7 +256,7 @@ mod tests {
             (standing(new, "Paused", "v1"), "pending", "is Paused"),
             (standing(new, "Healthy", "v2"), "pending", "v2 serves, looking whether it stays"),
             (standing(new, "Healthy", "v1"), "pending", "is Healthy"),
-            (standing(new, "Degraded", "v1"), "failure", "is Degraded"),
+            (standing(new, "Degraded", "v1"), "pending", "is Degraded"),
             (refused(new), "failure", "the values are refused: v.yaml:3: no"),
             (refused(old), "pending", "the servers have not read this commit yet"),
         ] {
@@ -260,6 +276,19 @@ mod tests {
         let newer = at("sha256:newer", "Progressing", "v1");
         let replaced = verdicts(&[(5, &trial), (100, &newer), (1, &trial), (122, &newer)]);
         assert_eq!(replaced, [(0, "pending"), (226, "error")]);
+        // One rejects what the other promotes; a warm-up that is late comes to its end.
+        let rejected = at("sha256:new", "Degraded", "v1");
+        let half = verdicts(&[(60, &trial), (40, &rejected), (50, &done), (40, &rejected), (1, &trial)]);
+        assert_eq!(half, [(0, "pending"), (180, "failure"), (190, "pending")]);
+        let late = verdicts(&[(60, &trial), (119, &rejected), (1, &trial), (62, &done)]);
+        assert_eq!(late, [(0, "pending"), (240, "success")]);
+        // A newer file that is refused is not this commit's failure.
+        let newer = Seen::Status(Standing {
+            refused: Some("v.yaml:3: no".to_owned()),
+            read: vec!["sha256:newer".to_owned()],
+            ..standing("sha256:new", "Degraded", "v2")
+        });
+        assert_eq!(verdicts(&[(20, &done), (122, &newer)]), [(0, "pending"), (140, "error")]);
     }
 
     /// Looks a second apart, so many of each; the seconds and words of the verdicts that differ from the one before.

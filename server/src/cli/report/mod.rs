@@ -47,7 +47,8 @@ CI_JOB_TOKEN. The status is called sluice/MODEL-ENVIRONMENT, where the file is v
 --status is where the rollout is seen: a serving port, for which no credential is needed, or an admin port. The serving \
 port says which version is stable and which is on trial; a version that is refused before its trial is never seen there. \
 The admin port says why. Each look may be answered by another server, so what is said has to stay true: that the version \
-is stable for a minute, that it left its trial or that another commit took its place for two.
+is stable for a minute, that it left its trial, that it is Degraded or that another commit took its place for two. A commit \
+that is replaced before any server read it is never seen.
 
 Exit codes: 0 the version is stable · 1 a file or what was given is wrong · 2 usage · 3 it was sent back, did not get there \
 in time, or the host does not take the status";
@@ -64,7 +65,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", env = client::STATUS_URL_ENV, hide_env_values = true)]
     status: String,
 
-    /// How long to follow
+    /// How long to follow; of that, a minute is to see that the version stays
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = config::duration)]
     timeout: Duration,
 
