@@ -317,7 +317,7 @@ fn answer(folder: &std::path::Path, row: &Bytes) -> anyhow::Result<Vec<NamedTens
     let onnx = std::fs::read(folder.join("model.onnx"))?;
     let mut files = ModelFiles::new();
     files.insert("model.onnx", Bytes::from(onnx))?;
-    let model = models::load(&files, &candle_core::Device::Cpu)?;
+    let model = models::load(&files)?;
     let tensor = Tensor::new(Datatype::Fp32, vec![1, row.len() / 4], row.clone())?;
     Ok(model.run(&[NamedTensor { name: "features".into(), tensor }])?)
 }

@@ -3,15 +3,25 @@
 #
 # The host's network: a runner of the cluster's network reaches MLflow, staging and the bucket by its own identity, and no
 # credential of a cloud or a cluster is kept in CI. The machine's /tmp, because `sluice check` pulls the model there, and as
-# the job's user, whose files need be nobody else's (a rootless docker calls that user 0).
+# the job's user, whose files need be nobody else's.
 set -euo pipefail
 
-words=(--rm --network host --user "$(id -u):$(id -g)" --entrypoint sluice --workdir "$PWD")
+user=$(id -u):$(id -g)
+# There user 0 is the one who started docker, and every other is somebody else.
+security=$(docker info --format '{{.SecurityOptions}}')
+[[ $security != *name=rootless* ]] || user=0:0
+words=(--rm --network host --user "$user" --entrypoint sluice --workdir "$PWD")
 words+=(--volume "$PWD:$PWD:ro" --volume /tmp:/tmp)
-# Tokens and certificates, wherever the runner has them: GitLab keeps a variable of type `file` beside the checkout.
+# Tokens and certificates, wherever the runner has them: GitLab keeps a variable of type `file` beside the checkout. One
+# file may be two of them, and docker refuses to mount it twice.
+mounted=:
 for name in SLUICE_STAGING_TOKEN_FILE SLUICE_TOKEN_FILE SLUICE_CLIENT_CA SLUICE_CLIENT_CERT SLUICE_CLIENT_KEY; do
     words+=(--env "$name")
-    [[ ${!name:-} != /* ]] || words+=(--volume "${!name}:${!name}:ro")
+    path=${!name:-}
+    if [[ $path == /* && $mounted != *":$path:"* ]]; then
+        words+=(--volume "$path:$path:ro")
+        mounted+=$path:
+    fi
 done
 for name in HTTPS_PROXY NO_PROXY \
     MLFLOW_TRACKING_TOKEN MLFLOW_TRACKING_USERNAME MLFLOW_TRACKING_PASSWORD \

@@ -4,9 +4,12 @@
 //! or datatype it does not have is an error, never a panic; an op without its own device code falls back to candle's.
 
 pub mod bias_activation;
+pub mod cuda;
 mod element;
 pub mod embedding;
 pub mod health;
+#[cfg(feature = "cuda")]
+pub mod launch;
 pub mod softmax;
 
 pub use bias_activation::{Activation, dense};

@@ -20,9 +20,12 @@ mod plan;
 mod sample;
 mod trial;
 
+/// The CUDA device below the engine.
+pub use kernels::cuda;
+
 pub use error::{GraphProblem, InputError, LoadError, OpError, RunError};
 pub use files::{FilesError, ModelFiles};
 pub use golden::{Golden, GoldenError, Tolerance};
-pub use model::{Cost, Inspection, Model, inspect, load};
+pub use model::{Cost, Inspection, Model, Placing, inspect, load};
 pub use signature::{Dim, Signature, TensorSpec};
 pub use tensor::{Datatype, NamedTensor, Tensor, TensorError};

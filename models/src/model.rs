@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use candle_core::Device;
+use kernels::cuda::Gpu;
 
 use crate::artifact::Artifact;
 use crate::error::{LoadError, RunError};
 use crate::files::ModelFiles;
 use crate::onnx;
-use crate::plan::{Plan, Profile};
+use crate::plan::{Plan, PlanPlacing, Profile};
 use crate::sample::{Pattern, sample};
 use crate::signature::{Signature, TensorSpec};
-use crate::tensor::{NamedTensor, Tensor};
+use crate::tensor::{Datatype, NamedTensor, Tensor};
 use crate::trial::trial;
+
+const PLATFORM: &str = "onnx_sluice";
+/// What a device gives at a time.
+const DEVICE_BLOCK_BYTES: u64 = 32 << 20;
 
 /// A model on a device. Immutable: any number of batches may run at once.
 #[derive(Debug)]
@@ -31,6 +35,16 @@ pub struct Inspection {
     /// Such as `onnx`.
     pub format: &'static str,
     plan: Plan,
+    profile: Profile,
+    /// The datatype of what each step makes.
+    made: Vec<Datatype>,
+}
+
+/// A model whose weights are on their way to a device.
+#[derive(Debug)]
+pub struct Placing {
+    signature: Arc<Signature>,
+    plan: PlanPlacing,
     profile: Profile,
 }
 
@@ -54,33 +68,80 @@ pub fn inspect(files: &ModelFiles) -> Result<Inspection, LoadError> {
     if let Some(mlmodel) = &artifact.mlmodel {
         mlmodel.refine(&mut signature)?;
     }
-    let profile = trial(&mut signature, &plan)?;
-    Ok(Inspection { signature: Arc::new(signature), format: "onnx", plan, profile })
+    let (profile, made) = trial(&mut signature, &plan)?;
+    Ok(Inspection { signature: Arc::new(signature), format: "onnx", plan, profile, made })
 }
 
-/// [`inspect`], then the weights onto `device`.
+/// [`inspect`], to be run on the host.
 ///
 /// # Errors
-/// As [`inspect`], and what the device says.
-pub fn load(files: &ModelFiles, device: &Device) -> Result<Model, LoadError> {
-    inspect(files)?.load(device)
+/// As [`inspect`].
+pub fn load(files: &ModelFiles) -> Result<Model, LoadError> {
+    Ok(inspect(files)?.load())
 }
 
 impl Inspection {
-    /// The most bytes that the model takes on a device while it runs batches of `rows` rows. Axes of any size other
-    /// than the batch are counted as 1.
+    /// The most bytes that the model takes on the host while it runs batches of `rows` rows. Axes of any size other than
+    /// the batch are counted as 1.
     #[must_use]
     pub fn memory_bytes(&self, rows: usize) -> u64 {
         self.plan.constant_bytes().saturating_add(self.profile.peak_bytes(rows))
     }
 
-    /// Puts the weights onto `device`.
+    /// The same on a device, where an op may keep one value more beside its output, and memory comes in blocks.
+    #[must_use]
+    pub fn device_memory_bytes(&self, rows: usize) -> u64 {
+        let values = self.profile.peak_bytes(rows).saturating_mul(2);
+        let bytes = self.plan.constant_bytes().saturating_add(values);
+        bytes.checked_next_multiple_of(DEVICE_BLOCK_BYTES).unwrap_or(u64::MAX)
+    }
+
+    /// To be run on the host.
+    #[must_use]
+    pub fn load(self) -> Model {
+        Model { signature: self.signature, plan: self.plan, profile: self.profile }
+    }
+
+    /// To be run on a device, which takes its weights piece by piece.
+    #[must_use]
+    pub fn placing(self) -> Placing {
+        let (plan, on_device) = self.plan.placed(&self.made);
+        Placing { signature: self.signature, plan: PlanPlacing::new(plan, on_device), profile: self.profile }
+    }
+
+    /// As model metadata will name it.
+    #[must_use]
+    pub const fn platform(&self) -> &'static str {
+        PLATFORM
+    }
+
+    /// What [`Model::describe`] says, for a model on the host.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        describe(&self.signature, &self.plan, &self.profile)
+    }
+
+    /// The same for a CUDA device: which steps run there, which on the host, and the copies between.
+    #[must_use]
+    pub fn describe_on_device(&self) -> String {
+        describe(&self.signature, &self.plan.placed(&self.made).0, &self.profile)
+    }
+}
+
+impl Placing {
+    /// Copies the next piece, of at most [`kernels::cuda::PIECE_BYTES`], or says that all are there. For the thread that
+    /// owns `gpu`; dropped there, it gives back what it took.
     ///
     /// # Errors
     /// What the device says, such as being out of memory.
-    pub fn load(self, device: &Device) -> Result<Model, LoadError> {
-        let plan = if device.is_cpu() { self.plan } else { self.plan.to_device(device).map_err(LoadError::Device)? };
-        Ok(Model { signature: self.signature, plan, profile: self.profile })
+    pub fn step(&mut self, gpu: &Gpu) -> Result<bool, LoadError> {
+        self.plan.step(gpu).map_err(LoadError::Device)
+    }
+
+    /// The model, once every piece is on `gpu`.
+    #[must_use]
+    pub fn finish(self, gpu: &Gpu) -> Model {
+        Model { signature: self.signature, plan: self.plan.finish(gpu), profile: self.profile }
     }
 }
 
@@ -94,7 +155,7 @@ impl Model {
     /// As model metadata names it.
     #[must_use]
     pub const fn platform(&self) -> &'static str {
-        "onnx_sluice"
+        PLATFORM
     }
 
     /// Bytes of the weights.
@@ -154,25 +215,38 @@ impl Model {
         self.signature.inputs.iter().filter_map(named).collect()
     }
 
+    /// What ended the device that it runs on, if it does and something did. For the device's thread, after an error.
+    #[must_use]
+    pub fn device_fault(&self) -> Option<String> {
+        self.plan.gpu().and_then(Gpu::ask).map(ToString::to_string)
+    }
+
     /// The plan, one line for each step.
     #[must_use]
     pub fn describe(&self) -> String {
-        let mut text = String::new();
-        for (what, specs) in [("input", &self.signature.inputs), ("output", &self.signature.outputs)] {
-            for spec in specs {
-                text.push_str(&format!("{what} `{}` {spec}\n", spec.name));
-            }
-        }
-        let cost = self.cost(1);
-        text.push_str(&format!(
-            "batched {}; weights {} bytes; {} flops and {} bytes for one row\n",
-            self.signature.batched,
-            self.memory_bytes(),
-            cost.flops,
-            cost.bytes
-        ));
-        text + &self.plan.describe()
+        describe(&self.signature, &self.plan, &self.profile)
     }
+}
+
+fn describe(signature: &Signature, plan: &Plan, profile: &Profile) -> String {
+    let mut text = String::new();
+    for (what, specs) in [("input", &signature.inputs), ("output", &signature.outputs)] {
+        for spec in specs {
+            text.push_str(&format!("{what} `{}` {spec}\n", spec.name));
+        }
+    }
+    text.push_str(&format!(
+        "batched {}; weights {} bytes; {} flops and {} bytes for one row\n",
+        signature.batched,
+        plan.constant_bytes(),
+        profile.flops(1),
+        profile.moved_bytes(1)
+    ));
+    let (steps, there) = plan.steps_on_device();
+    if there > 0 {
+        text.push_str(&format!("{there} of {steps} steps on the device\n"));
+    }
+    text + &plan.describe()
 }
 
 #[cfg(test)]

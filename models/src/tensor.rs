@@ -132,11 +132,19 @@ pub enum TensorError {
 /// A tensor in host memory. Its bytes always fit its datatype and shape.
 ///
 /// `BYTES` elements are kept as on the wire: each a little-endian `u32` length and that many bytes.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Tensor {
     datatype: Datatype,
     shape: Vec<usize>,
     data: Bytes,
+    /// Counted where it was computed: no element is NaN or infinite.
+    finite: bool,
+}
+
+impl PartialEq for Tensor {
+    fn eq(&self, other: &Self) -> bool {
+        self.datatype == other.datatype && self.shape == other.shape && self.data == other.data
+    }
 }
 
 /// A tensor and the name it has in the signature.
@@ -166,7 +174,7 @@ impl Tensor {
                 }
             }
         }
-        Ok(Self { datatype, shape, data })
+        Ok(Self { datatype, shape, data, finite: false })
     }
 
     /// A `BYTES` tensor of these elements.
@@ -215,12 +223,19 @@ impl Tensor {
     #[must_use]
     pub fn non_finite(&self) -> usize {
         match self.datatype {
+            _ if self.finite => 0,
             Datatype::Fp16 => kernels::health::non_finite_f16(&self.data),
             Datatype::Bf16 => kernels::health::non_finite_bf16(&self.data),
             Datatype::Fp32 => kernels::health::non_finite_f32(&self.data),
             Datatype::Fp64 => kernels::health::non_finite_f64(&self.data),
             _ => 0,
         }
+    }
+
+    /// The same tensor, of which is known that no element is NaN or infinite.
+    pub(crate) fn known_finite(mut self) -> Self {
+        self.finite = true;
+        self
     }
 
     /// The elements as numbers, truths as 0 and 1, for comparison and display; `None` for `BYTES`. Whole numbers
@@ -281,7 +296,7 @@ impl Tensor {
         for part in parts {
             data.extend_from_slice(&part.data);
         }
-        Ok(Self { datatype: first.datatype, shape, data: data.freeze() })
+        Ok(Self { datatype: first.datatype, shape, data: data.freeze(), finite: false })
     }
 
     /// Cuts along the first axis into pieces of `rows` rows each, sharing the bytes. The rows must add up.
@@ -305,7 +320,7 @@ impl Tensor {
             row += count;
             let mut shape = self.shape.clone();
             shape[0] = *count;
-            Self { datatype: self.datatype, shape, data: self.data.slice(start..end) }
+            Self { datatype: self.datatype, shape, data: self.data.slice(start..end), finite: self.finite }
         };
         Ok(rows.iter().map(piece).collect())
     }

@@ -5,13 +5,14 @@ use crate::error::{LoadError, RunError};
 use crate::plan::{Plan, Profile, profile, rows_are_independent};
 use crate::sample::{Pattern, SAMPLE_ELEMENTS_MAX, sample};
 use crate::signature::{Dim, Signature, TensorSpec};
-use crate::tensor::Tensor;
+use crate::tensor::{Datatype, Tensor};
 
 /// Sizes of free axes that are tried.
 const SIZES_MAX: usize = 16;
 
-/// Runs the plan on samples and settles what the signature leaves open.
-pub(crate) fn trial(signature: &mut Signature, plan: &Plan) -> Result<Profile, LoadError> {
+/// Runs the plan on samples and settles what the signature leaves open. Tells what batches cost, and the datatype of what
+/// each step makes.
+pub(crate) fn trial(signature: &mut Signature, plan: &Plan) -> Result<(Profile, Vec<Datatype>), LoadError> {
     settle_inputs(signature, plan)?;
     let failed = |source| LoadError::Trial { rows: 1, source };
     let one = samples(signature, 1, 1, Pattern::Plain)?;
@@ -29,11 +30,11 @@ pub(crate) fn trial(signature: &mut Signature, plan: &Plan) -> Result<Profile, L
         }
     }
     signature.batched = joined.is_some();
-    let profile = profile(plan, &one, joined.as_deref()).map_err(failed)?;
+    let found = profile(plan, &one, joined.as_deref()).map_err(failed)?;
     for (spec, (_, answer)) in signature.outputs.iter_mut().zip(&answers) {
         settle_output(spec, answer, joined.is_some())?;
     }
-    Ok(profile)
+    Ok(found)
 }
 
 fn samples(signature: &Signature, rows: usize, size: usize, pattern: Pattern) -> Result<Vec<Tensor>, LoadError> {

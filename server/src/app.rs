@@ -19,7 +19,7 @@ use crate::background::Background;
 use crate::bringup::Bringup;
 use crate::catalog::{Catalog, ReadinessRule};
 use crate::cluster::{Place, Reporter};
-use crate::device::{self, Device};
+use crate::device::{Device, DeviceError};
 use crate::feed;
 use crate::front::admin::{self, AdminOptions};
 use crate::front::guard::Token;
@@ -71,8 +71,8 @@ pub enum StartError {
     /// A certificate, its key or the access file cannot be used.
     #[error("{0}")]
     Credentials(String),
-    /// This build cannot use the device.
-    #[error("--device {0}: this build runs on the CPU only; use --device cpu or auto")]
+    /// The device that was asked for cannot be had.
+    #[error("{0}")]
     Device(String),
     /// The system refused a thread or a signal handler.
     #[error("{0}")]
@@ -80,14 +80,19 @@ pub enum StartError {
 }
 
 /// What a running server lost and cannot be without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
     /// A task that runs as long as the process.
     #[error("the server's task `{}` {}; the log before this says why", .0.task, if .0.panicked { "panicked" } else { "ended" })]
     Task(Ended),
-    /// The thread of the device.
-    #[error("the thread of device {0} ended; the log before this says why")]
-    Device(&'static str),
+    /// The device, or its thread.
+    #[error("device {name} is lost: {reason}")]
+    Device {
+        /// Its name in status and logs.
+        name: String,
+        /// What ended it.
+        reason: String,
+    },
 }
 
 /// Why [`run`] did not end well.
@@ -145,7 +150,7 @@ impl App {
         let secured = Secured::load(&settings, token).map_err(StartError::Credentials)?;
         let ports = Ports::bind(&settings, &secured).await?;
         let loading = Background::start()?;
-        let device = start_device(&settings, loading.clone())?;
+        let device = start_device(&settings, loading.clone()).await?;
         let metrics = Arc::new(Metrics::new(&device));
         let store = Store::open(store_options(&settings)).await?;
         let lifecycle = Lifecycle::default();
@@ -198,6 +203,7 @@ impl App {
             rollout: rollout.clone(),
             catalog: catalog.clone(),
             metrics: exposition,
+            device: device.about().clone(),
             guard: secured.admin(),
         };
         background.spawn("credentials", secured.follow(settings.watch_interval, stop_admin.clone()));
@@ -244,7 +250,7 @@ impl App {
     /// Returns when something ended that must not while the server runs.
     pub async fn lost(&mut self) -> Lost {
         let ended = tokio::select! {
-            () = self.device.gone() => return Lost::Device("cpu"),
+            () = self.device.gone() => return lost(&self.device),
             ended = self.serving.ended() => ended,
             ended = self.background.ended() => ended,
         };
@@ -267,7 +273,11 @@ impl App {
         for watch in self.watches {
             watch.stop().await;
         }
-        tokio::time::timeout(BACKGROUND_STOP_MAX, self.background.all_ended()).await.is_ok() && in_time
+        let ended = tokio::time::timeout(BACKGROUND_STOP_MAX, self.background.all_ended()).await.is_ok();
+        // With the last of the routes go the last of the models.
+        drop((self.catalog, self.rollout));
+        let _left_to_the_driver = tokio::time::timeout(BACKGROUND_STOP_MAX, self.device.close()).await;
+        ended && in_time
     }
 }
 
@@ -353,11 +363,26 @@ fn listen_options(settings: &Settings, protocol: Protocol) -> ListenOptions {
     }
 }
 
-fn start_device(settings: &Settings, background: Background) -> Result<Device, StartError> {
-    match settings.device {
-        config::Device::Cpu | config::Device::Auto => Ok(Device::cpu(device::host_memory_limit(), background)?),
-        config::Device::Cuda(index) => Err(StartError::Device(format!("cuda:{index}"))),
+async fn start_device(settings: &Settings, background: Background) -> Result<Device, StartError> {
+    let started = Device::start(settings.device, settings.allow_simulated_device, background).await;
+    let device = started.map_err(|error| match error {
+        DeviceError::Refused(why) => StartError::Device(why),
+        DeviceError::System(error) => StartError::System(error),
+    })?;
+    let about = device.about();
+    let (device_name, simulated) = (about.model.as_deref().unwrap_or_default(), about.simulated);
+    let reason = about.reason.as_deref().unwrap_or_default();
+    if simulated {
+        tracing::warn!(device = about.name, device_name, "the device is simulated: for tests only");
+    } else {
+        tracing::info!(device = about.name, device_name, reason, "models run there");
     }
+    Ok(device)
+}
+
+fn lost(device: &Device) -> Lost {
+    let reason = device.fault().unwrap_or_else(|| "its thread ended; the log before this says why".to_owned());
+    Lost::Device { name: device.name().to_owned(), reason }
 }
 
 fn store_options(settings: &Settings) -> StoreOptions {

@@ -70,7 +70,42 @@ def never_open(branches, asked):
         before = before or protected
 
 
+# Rules that match `main` too: their name, who may push and who may merge, whether by force, and what is said of it.
+BESIDE = [
+    ("*", [DEVELOPERS], [DEVELOPERS], False, "*: push, merge"),
+    ("ma*", [NOBODY], [SOMEONE], False, "ma*: merge"),
+    ("*n", [MAINTAINERS], [MAINTAINERS], False, "*n: push"),
+    ("m*n", [DEPLOY_KEY], [NOBODY], False, "m*n: push"),
+    ("main*", [NOBODY], [MAINTAINERS], True, "main*: force push"),
+]
+HARMLESS = [
+    ("*", [NOBODY], [MAINTAINERS], False),
+    ("ma*", [], [NOBODY], False),
+    ("release-*", [DEVELOPERS], [DEVELOPERS], True),
+]
+# More than a page of them, before the one that counts.
+MANY = [branch(f"release-{number}", [DEVELOPERS], [DEVELOPERS]) for number in range(120)]
+
+
+def beside(tally, tree, folder):
+    """GitLab follows the rule that allows most, so another one can leave `main` open."""
+    own = BEFORE["GitLab's own rule"]
+    for name, push, merge, force, said in BESIDE:
+        for some in ([], MANY):
+            project = Project(tree, folder, [*own, *some, branch(name, push, merge) | {"allow_force_push": force}])
+            tally.refused(f"branch rules: {name} beside, after {len(some)} others", project.ruled(), said)
+            tally.check(f"branch rules: {name} beside, and main's own are set", right(project.state()))
+    project = Project(tree, folder, [*own, branch("*", [DEVELOPERS], [])], refuses="POST")
+    said = project.ruled()
+    tally.refused("branch rules: approvals without Premium", said, "403 Forbidden")
+    tally.refused("branch rules: approvals without Premium, and * beside", said, "*: push")
+    others = [branch(name, push, merge) | {"allow_force_push": force} for name, push, merge, force in HARMLESS]
+    project = Project(tree, folder, [*MANY, *own, *others])
+    tally.check("branch rules: others that open nothing", [*project.ruled(), *right(project.state())])
+
+
 def check(tally, tree, folder):
+    beside(tally, tree, folder)
     for name, branches in BEFORE.items():
         project = Project(tree, folder, branches)
         tally.check(f"branch rules: from {name}", [*project.ruled(), *right(project.state())])

@@ -75,6 +75,18 @@ WITNESS_EFFECTS = [
     ("access: {secretName: own}", "Job", (*CONTAINER, "volumeMounts", 1, "mountPath"), "/etc/sluice/token"),
 ]
 
+# The same where the base is pinned to a digest.
+PIN, OTHER_PIN = (f"sha256:{digit * 64}" for digit in "12")
+PINNED = f"registry.example.com/ml/sluice:0.1.0@{PIN}"
+PINNED_EFFECTS = [
+    ("image: {pullPolicy: Always}", PINNED),
+    ("image: {}", PINNED),
+    ("image: {digest: ''}", PINNED),
+    ("image: {tag: 0.2.0}", "registry.example.com/ml/sluice:0.2.0"),
+    ("image: {repository: ghcr.io/a/sluice, pullPolicy: Always}", "ghcr.io/a/sluice:0.1.0"),
+    (f"image: {{digest: '{OTHER_PIN}'}}", f"registry.example.com/ml/sluice:0.1.0@{OTHER_PIN}"),
+]
+
 # What is added to the file, what outranks it, and what is said.
 REFUSALS = [
     ("a misspelt key", "resource: {}", {}, "`resource` is no key of this chart"),
@@ -124,6 +136,14 @@ def effect(tree, line, kind, spot, expected, part="server"):
     yield from (problem for it in objects for problem in schemas.problems(it))
 
 
+def pin(tree):
+    """The base as deploy/README.md has it pinned."""
+    for path in sorted((tree.folder / "base").glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("image: registry.example.com/ml/sluice:0.1.0", f"image: {PINNED}"), encoding="utf-8")
+    tree.build_dependencies()
+
+
 def refusal(tree, line, extra):
     with changed(tree, line):
         try:
@@ -153,6 +173,10 @@ def main():
             tally.check(f"{line} -> {kind}", effect(tree, line, kind, spot, expected, part="witness"))
         for name, line, extra, expected in REFUSALS:
             tally.refused(name, refusal(tree, line, extra), expected)
+        pin(tree)
+        for line, expected in PINNED_EFFECTS:
+            tally.check(f"pinned, {line} -> {DEPLOYMENT}", effect(tree, line, DEPLOYMENT, (*CONTAINER, "image"), expected))
+            tally.check(f"pinned, {line} -> Job", effect(tree, line, "Job", (*CONTAINER, "image"), expected, part="witness"))
     return tally.finish()
 
 

@@ -260,8 +260,8 @@ def main():
         workflow = tree.folder / "ci/github/workflows/pull-request.yaml"
         workflow.write_text(workflow.read_text(encoding="utf-8").replace("runs-on", "run-on"), encoding="utf-8")
         tally.refused("a misspelt key of a workflow", valid(given.check_jsonschema, tree), "run-on")
-    with Tree(given.deploy).copy() as tree:
-        readme.check(tally, tree)
+    with Tree(given.deploy).copy() as tree, tempfile.TemporaryDirectory() as folder:
+        readme.check(tally, tree, given, Path(folder))
     return tally.finish()
 
 

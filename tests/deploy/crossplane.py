@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks deploy/infrastructure/crossplane: every field against a strict schema, and nothing that Terraform manages too.
 
-`--node-modules` holds @cdktf/hcl-tools and @cdktf/hcl2json.
+`--node-modules` holds @cdktf/hcl2json.
 """
 
 import copy

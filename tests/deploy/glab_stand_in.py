@@ -35,8 +35,10 @@ class GitLab:
         if (method, path) == ("POST", f"{PROJECT}/approvals"):
             return self.noted("approvals", body, APPROVALS)
         if (method, path) == ("GET", BRANCHES):
-            found = [it for it in self.branches if query["search"][0] in it["name"]]
-            return found[: int(query.get("per_page", ["20"])[0])]
+            size, page = (int(query.get(key, [default])[0]) for key, default in (("per_page", "20"), ("page", "1")))
+            # More than that it does not give, whatever was asked for.
+            size = min(size, 100)
+            return self.branches[(page - 1) * size : page * size]
         if (method, path) == ("POST", BRANCHES):
             return self.protect(body)
         name = path.removeprefix(f"{BRANCHES}/")

@@ -1,15 +1,14 @@
 // Reads Terraform files with HashiCorp's own HCL code (compiled to WebAssembly by the packages of CDK for Terraform).
 //
-// Standard input: {"name.tf": "text", …}. Standard output: {"name.tf": {"formatted": "…", "tree": {…}, "error": "…"}, …}.
+// Standard input: {"name.tf": "text", …}. Standard output: {"name.tf": {"tree": {…}, "error": "…"}, …}.
 "use strict";
 
 const fs = require("fs");
-const { format } = require("@cdktf/hcl-tools");
 const { parse } = require("@cdktf/hcl2json");
 
 async function read(name, text) {
   try {
-    return { formatted: await format(text), tree: await parse(name, text) };
+    return { tree: await parse(name, text) };
   } catch (error) {
     return { error: String(error) };
   }

@@ -4,6 +4,7 @@
 one server that writes down who asked for what.
 """
 
+import contextlib
 import http.server
 import json
 import os
@@ -64,12 +65,12 @@ class Runner:
 
     def __init__(self, given, folder, server):
         self.server, self.url = server, f"http://127.0.0.1:{server.server_address[1]}"
-        self.checkout, programs, self.calls = folder / "checkout", folder / "bin", folder / "calls"
+        self.checkout, self.programs, self.calls = folder / "checkout", folder / "bin", folder / "calls"
         shutil.copytree(given.deploy, self.checkout, ignore=shutil.ignore_patterns("charts", "Chart.lock"))
-        stand_in(programs, "docker")
-        (programs / "sluice").symlink_to(self.checkout / "ci/sluice.sh")
+        stand_in(self.programs, "docker")
+        (self.programs / "sluice").symlink_to(self.checkout / "ci/sluice.sh")
         self.environment = {
-            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PATH": f"{self.programs}:{os.environ['PATH']}",
             "CALLS": str(self.calls),
             "PROGRAM": str(given.sluice),
             "SLUICE_IMAGE": IMAGE,
@@ -186,10 +187,61 @@ def words(tally, runner, folder):
     tally.check("in docker: authorities are read from their file", ended(done, 1, "ca.pem", "no certificate"))
 
 
-def lacking(tally, runner, folder):
-    """What the stand-in is for: without a variable, a volume or the user, it shows."""
+def shared(tally, runner, folder):
+    """One file under two variables."""
+    token = private(folder, "both", "both-token")
+    words = ["report", FILE, "--status", f"{runner.url}/{{model}}", "--timeout", "1s", "--interval", "1ms"]
+    both = {"SLUICE_TOKEN_FILE": token, "SLUICE_STAGING_TOKEN_FILE": token}
+    github = GITHUB | {"GITHUB_API_URL": f"{runner.url}/api"}
+
+    def told():
+        done, asked, _ = runner.run("sluice", *words, **github, **both)
+        return [*ended(done, 3), *shown(asked, f"/{MODEL}/", "Bearer both-token")]
+
+    tally.check("in docker: one file for two variables", told())
+    with without(runner, ' && $mounted != *":$path:"*'):
+        tally.refused("in docker: one file mounted twice", told(), "Duplicate mount point")
+
+
+def users(tally, runner, folder):
+    """Who the program is, with a docker of root's and with a rootless one. The job's user is one who is not user 0."""
+    program = runner.programs / "id"
+    program.write_text("#!/bin/sh\necho 1000\n", encoding="utf-8")
+    program.chmod(0o755)
+    token = private(folder, "rootless", "rootless-token")
+    words = ["report", FILE, "--status", f"{runner.url}/{{model}}", "--timeout", "1s", "--interval", "1ms"]
+    rootless = GITHUB | {"GITHUB_API_URL": f"{runner.url}/api", "ROOTLESS": "yes", "SLUICE_TOKEN_FILE": token}
+
+    def told():
+        done, asked, calls = runner.run("sluice", *words, **rootless)
+        user = [] if [it["user"] for it in calls] == ["0:0"] else [f"the user is {calls}"]
+        return [*ended(done, 3), *shown(asked, f"/{MODEL}/", "Bearer rootless-token"), *user]
+
+    tally.check("in docker: a rootless docker's user 0 reads what is the job's", told())
+    with without(runner, "[[ $security != *name=rootless* ]] || user=0:0"):
+        tally.refused("in docker: somebody else in a rootless docker", told(), "the user is")
+        if os.geteuid() == 0:
+            tally.refused("in docker: who may not read it", told(), "ermission denied")
+    _, _, calls = runner.run("sluice", "validate", FILE)
+    user = [] if [it["user"] for it in calls] == ["1000:1000"] else [f"{calls}"]
+    tally.check("in docker: a docker of root's has the job's user", user)
+    program.unlink()
+
+
+@contextlib.contextmanager
+def without(runner, old, new=""):
+    """`ci/sluice.sh` with `new` in place of `old`."""
     script = runner.checkout / "ci/sluice.sh"
     whole = script.read_text(encoding="utf-8")
+    if old not in whole:
+        raise SystemExit(f"ci/sluice.sh has no {old} any more")
+    script.write_text(whole.replace(old, new), encoding="utf-8")
+    yield
+    script.write_text(whole, encoding="utf-8")
+
+
+def lacking(tally, runner, folder):
+    """What the stand-in is for: without a variable, a volume or the user, it shows."""
     names = {"REGISTRY_URL": f"{runner.url}/mlflow", "STAGING_URL": f"{runner.url}/{{model}}"}
     token = private(folder, "token", "staging-token")
     names |= {"MLFLOW_TRACKING_TOKEN": "registry-token", "SLUICE_STAGING_TOKEN_FILE": token}
@@ -201,17 +253,14 @@ def lacking(tally, runner, folder):
 
     faults = [
         ("a variable", " MLFLOW_TRACKING_TOKEN", "", "/mlflow/ saw ['']"),
-        ("the volume of a token", ':${!name}:ro', ':/elsewhere:ro', "no volume"),
+        ("the volume of a token", ":$path:ro", ":/elsewhere:ro", "no volume"),
         ("the volume of /tmp", " --volume /tmp:/tmp", "", "not-in-the-container"),
     ]
     if os.geteuid() == 0:
-        faults.append(("the user", ' --user "$(id -u):$(id -g)"', "", "ermission denied"))
+        faults.append(("the user", ' --user "$user"', "", "ermission denied"))
     for name, old, new, said in faults:
-        if old not in whole:
-            raise SystemExit(f"ci/sluice.sh has no {old} any more")
-        script.write_text(whole.replace(old, new), encoding="utf-8")
-        tally.refused(f"in docker: without {name}", asked(), said)
-    script.write_text(whole, encoding="utf-8")
+        with without(runner, old, new):
+            tally.refused(f"in docker: without {name}", asked(), said)
 
 
 def check(tally, given, folder):
@@ -226,6 +275,8 @@ def check(tally, given, folder):
         gate(tally, runner, folder)
         report(tally, runner, folder)
         words(tally, runner, folder)
+        shared(tally, runner, folder)
+        users(tally, runner, folder)
         lacking(tally, runner, folder)
     finally:
         server.shutdown()

@@ -1,4 +1,8 @@
-"""The deploy tree as a team has it: a Git repository of its own, with their bucket and their key in it."""
+"""The deploy tree as a team has it: a Git repository of its own, with their bucket and their key in it.
+
+Three places, as for a team: an engineer's clone, where everything is typed; the bare repository that it is pushed to; and a
+clone of what is merged there, which Argo CD reads. The engineer's own `main` is never brought up to date, as nobody's is.
+"""
 
 import re
 import shutil
@@ -16,13 +20,15 @@ HASTE = [
 
 
 class Repository:
-    """A copy of the tree, committed."""
+    """A copy of the tree, committed and pushed."""
 
-    def __init__(self, deploy, sluice, folder):
+    def __init__(self, deploy, programs, folder):
         self.folder, self.programs = folder / "gitops", folder / "bin"
+        self.origin, self.merged = folder / "origin.git", folder / "merged"
         shutil.copytree(deploy, self.folder, ignore=shutil.ignore_patterns("charts", "Chart.lock"))
         self.programs.mkdir()
-        (self.programs / "sluice").symlink_to(sluice)
+        for name, program in programs.items():
+            (self.programs / name).symlink_to(program)
 
     def __enter__(self):
         return self
@@ -30,9 +36,8 @@ class Repository:
     def __exit__(self, *_):
         pass
 
-    def git(self, *words):
-        who = ["-c", "user.name=ml", "-c", "user.email=ml@example.com", "-c", "commit.gpgsign=false"]
-        done = subprocess.run(["git", *who, *words], cwd=self.folder, capture_output=True, text=True, timeout=60)
+    def git(self, *words, at=None):
+        done = subprocess.run(["git", *words], cwd=at or self.folder, capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise SystemExit(f"git {' '.join(words)}: {done.stderr}{done.stdout}")
         return done.stdout
@@ -54,11 +59,18 @@ class Repository:
                 text = re.sub(pattern, new, text)
             path.write_text(text, encoding="utf-8")
         self.git("init", "-q", "-b", "main")
+        self.introduce(self.folder)
         self.git("add", "-A")
         self.git("commit", "-q", "-m", "What serves today")
+        self.git("init", "-q", "--bare", "-b", "main", self.origin)
+        self.git("remote", "add", "origin", self.origin)
+        self.git("push", "-q", "-u", "origin", "main")
+        self.git("clone", "-q", self.origin, self.merged)
+        self.introduce(self.merged)
 
-    def branch(self, name):
-        self.git("switch", "-q", "-c", name)
+    def introduce(self, clone):
+        for key, value in (("user.name", "ml"), ("user.email", "ml@example.com"), ("commit.gpgsign", "false")):
+            self.git("config", key, value, at=clone)
 
     def edit(self, path, old, new):
         """The first place in a file that says `old` says `new`."""
@@ -68,20 +80,25 @@ class Repository:
             raise SystemExit(f"{path} has no {old} any more")
         file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
-    def commit(self, message):
+    def add(self, message):
+        """One more commit of the pull request."""
         self.git("commit", "-q", "-a", "-m", message)
+        self.git("push", "-q", "origin", "HEAD")
 
     def leave(self):
-        """The pull request stays open."""
+        """The pull request is closed, and its branch is gone."""
         branch = self.git("branch", "--show-current").strip()
+        self.git("push", "-q", "origin", "--delete", branch)
         self.git("switch", "-q", "main")
         self.git("branch", "-q", "-D", branch)
+        return branch
 
     def merge(self):
+        """What the host does, with what was pushed: as the branch rules have it, one commit comes of it."""
         branch = self.git("branch", "--show-current").strip()
-        self.git("switch", "-q", "main")
-        # As the branch rules have it: what was merged is one commit.
-        self.git("merge", "-q", "--squash", branch)
-        self.git("commit", "-q", "-m", branch)
-        self.git("branch", "-q", "-D", branch)
+        self.git("fetch", "-q", at=self.merged)
+        self.git("merge", "-q", "--squash", f"origin/{branch}", at=self.merged)
+        self.git("commit", "-q", "-m", branch, at=self.merged)
+        self.git("push", "-q", "origin", "main", at=self.merged)
+        self.leave()
         print(f"# {branch} is approved and merged")

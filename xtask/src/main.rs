@@ -8,6 +8,7 @@
 
 mod cache;
 mod clock;
+mod cuda;
 mod deploy;
 mod fresh;
 mod image;
@@ -29,9 +30,9 @@ use clap::{Args, Parser, Subcommand};
     name = "cargo xtask",
     bin_name = "cargo xtask",
     after_help = "\
-Start with `cargo xtask test`; CI runs it, `cargo xtask test-deploy` and `cargo xtask image`, and
-nothing else. What these need besides Rust (Python environments, Node packages, cargo-deny, promtool,
-a base for the image) is installed into a cache folder, once.
+Start with `cargo xtask test`; CI runs it, `cargo xtask test-cuda`, `cargo xtask test-deploy` and
+`cargo xtask image`, and nothing else. What these need besides Rust (Python environments, Node packages,
+cargo-deny, promtool, a CUDA compiler, a base for the image) is installed into a cache folder, once.
 
 The cache is $XTASK_CACHE, or $XDG_CACHE_HOME/sluice, or ~/.cache/sluice.
 It may be removed at any time."
@@ -64,6 +65,25 @@ kubectl, Helm, schemas and linters are pinned in tests/deploy (requirements.txt,
 and installed into the cache on the first run, and promtool is taken out of Debian's package of
 Prometheus; later runs take five minutes.")]
     TestDeploy(deploy::Options),
+    /// Build sluice with its CUDA path, for a T4; no GPU and no CUDA on this machine are needed
+    #[command(after_help = "\
+Examples:
+  cargo xtask cuda             the program that ships, in target/release
+  cargo xtask cuda --pinned    by the compiler that sluice is tested with
+
+A CUDA 13.0 toolkit in $CUDA_HOME or on the PATH is taken where there is one. Otherwise the compiler
+is fetched from NVIDIA's wheels into the cache, 105 MB, once. Compiled kernels stay in cargo's target
+folder. The program starts on a machine without CUDA too, and then serves on the CPU.")]
+    Cuda(cuda::BuildOptions),
+    /// Check the CUDA path without a GPU
+    #[command(after_help = "\
+Examples:
+  cargo xtask test-cuda                      all of it
+  cargo xtask test-cuda --list               the checks, and what each one holds
+  cargo xtask test-cuda --only registers     one
+
+The last line is `cuda key=value key=value …`.")]
+    TestCuda(cuda::TestOptions),
     /// Prove the README: clean clone of HEAD, empty HOME and caches, then both README commands
     #[command(after_help = "\
 Only what is committed takes part. Everything is downloaded and built again, in a temporary folder
@@ -120,6 +140,8 @@ fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Test(options) => test::run(&options),
         Command::TestDeploy(options) => deploy::run(&options),
+        Command::Cuda(options) => cuda::build(&options),
+        Command::TestCuda(options) => cuda::test(&options),
         Command::Fresh(options) => fresh::run(&options),
         Command::Image(options) => image::run(&options),
         Command::Sbom(options) => sbom::run(&options),

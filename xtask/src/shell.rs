@@ -1,12 +1,13 @@
 //! Starting other programs: said before it happens, bounded in time, and told apart by what went wrong.
 
 use std::ffi::OsStr;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::clock::readable;
 
@@ -55,6 +56,53 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<()> {
         Some(status) => bail!("`{line}` ended with {status}"),
         None => bail!("`{line}` did not end within {}, and was stopped", readable(limit)),
     }
+}
+
+/// As [`run`], but with the standard output read and not passed through. Also answers how it ended: what a program that
+/// failed has printed may be what is wanted.
+pub(crate) fn read(command: &mut Command, limit: Duration) -> Result<(String, ExitStatus)> {
+    println!("$ {}", shown(command));
+    let captured = capture(command.stdout(Stdio::piped()), limit, |child| {
+        child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>)
+    })?;
+    match captured {
+        (text, Some(status)) => Ok((text, status)),
+        (_, None) => bail!("`{}` did not end within {}, and was stopped", shown(command), readable(limit)),
+    }
+}
+
+/// What a program says on its standard error, where it succeeds within `limit`; says nothing itself.
+pub(crate) fn errors(command: &mut Command, limit: Duration) -> Result<String> {
+    match said(command, limit)? {
+        (said, Some(status)) if status.success() => Ok(said),
+        (said, Some(status)) => bail!("`{}` ended with {status}\n{said}", shown(command)),
+        (_, None) => bail!("`{}` did not end within {}, and was stopped", shown(command), readable(limit)),
+    }
+}
+
+/// What a program says on its standard error, and how it ended, `None` where it was stopped; says nothing itself.
+pub(crate) fn said(command: &mut Command, limit: Duration) -> Result<(String, Option<ExitStatus>)> {
+    capture(command.stdout(Stdio::null()).stderr(Stdio::piped()), limit, |child| {
+        child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>)
+    })
+}
+
+/// Runs a program, and reads one of its streams meanwhile.
+fn capture(
+    command: &mut Command,
+    limit: Duration,
+    stream: impl FnOnce(&mut Child) -> Option<Box<dyn Read + Send>>,
+) -> Result<(String, Option<ExitStatus>)> {
+    let line = shown(command);
+    let mut child = command.stdin(Stdio::null()).spawn().with_context(|| format!("cannot start `{line}`"))?;
+    let mut stream = stream(&mut child).context("a pipe that was asked for")?;
+    let reader = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        stream.read_to_end(&mut text).map(|_| text)
+    });
+    let status = wait(child, limit)?;
+    let text = reader.join().map_err(|_| anyhow!("the reader of `{line}` panicked"))?;
+    Ok((String::from_utf8_lossy(&text.with_context(|| format!("cannot read `{line}`"))?).into_owned(), status))
 }
 
 /// The program's standard output, where it succeeds; says nothing.
@@ -139,6 +187,12 @@ mod tests {
     fn a_command_that_hangs_is_stopped() {
         let error = run(&mut sh("exec sleep 600"), Duration::from_millis(100)).unwrap_err();
         assert_eq!(error.to_string(), "`sh -c 'exec sleep 600'` did not end within 0.1 s, and was stopped");
+    }
+
+    #[test]
+    fn what_a_failed_program_printed_is_kept() {
+        let (text, status) = read(&mut sh("echo half; exit 3"), Duration::from_secs(60)).unwrap();
+        assert_eq!((text.as_str(), status.code()), ("half\n", Some(3)));
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! The steps of `cargo xtask test`, as data: add a row and it runs here, in CI and in `fresh`.
 
+use std::path::Path;
 use std::time::Duration;
 
-use crate::setup::Need;
+use anyhow::Result;
+
+use crate::setup::{Need, Tools};
 
 /// How long one benchmark program may take.
 pub(crate) const BENCH_LIMIT: Duration = minutes(15);
@@ -35,6 +38,8 @@ pub(crate) enum Run {
     Mlflow(&'static str, &'static [Given]),
     /// The quickstart of the release build, played as a newcomer would.
     Quickstart,
+    /// What this crate does itself: starts programs, and judges what they say.
+    Own(fn(&Path, &mut Tools) -> Result<()>),
 }
 
 /// A flag of a program of `tests/deploy`, and what it is told.

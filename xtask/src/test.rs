@@ -78,10 +78,19 @@ fn timed(step: &'static Step, root: &Path, tools: &mut Tools) -> Outcome {
 fn perform(step: &Step, root: &Path, tools: &mut Tools) -> Result<()> {
     tools.provide(step.needs)?;
     for run in step.runs {
-        let Some(mut command) = command(run, root, tools)? else {
+        let mut command = match run {
             // Bounded by its own waits: each thing it plays has one.
-            fresh::play_release(root)?;
-            continue;
+            Run::Quickstart => {
+                fresh::play_release(root)?;
+                continue;
+            }
+            Run::Own(check) => {
+                check(root, tools)?;
+                continue;
+            }
+            Run::Cargo(_) | Run::CargoWith(..) | Run::Python(_) | Run::Deploy(..) | Run::Mlflow(..) => {
+                command(run, root, tools)?
+            }
         };
         tools.export(&mut command);
         shell::run(&mut command, step.limit)?;
@@ -89,14 +98,14 @@ fn perform(step: &Step, root: &Path, tools: &mut Tools) -> Result<()> {
     Ok(())
 }
 
-/// The program of a run; `None` for the quickstart, which is more than a program that ends.
-fn command(run: &Run, root: &Path, tools: &Tools) -> Result<Option<Command>> {
+/// The program of a run.
+fn command(run: &Run, root: &Path, tools: &Tools) -> Result<Command> {
     let mut command = match run {
         Run::Cargo(_) | Run::CargoWith(..) => shell::cargo(root),
         Run::Python(_) => shell::program(tools.place(Need::Python)?, root),
         Run::Deploy(program, given) => deploy_check(Need::Deploy, program, given, root, tools)?,
         Run::Mlflow(program, given) => deploy_check(Need::Mlflow, program, given, root, tools)?,
-        Run::Quickstart => return Ok(None),
+        Run::Quickstart | Run::Own(_) => bail!("it is more than a program that ends"),
     };
     if let Run::CargoWith((key, value), _) = run {
         command.env(key, value);
@@ -104,7 +113,7 @@ fn command(run: &Run, root: &Path, tools: &Tools) -> Result<Option<Command>> {
     if let Run::Cargo(args) | Run::CargoWith(_, args) | Run::Python(args) = run {
         command.args(*args);
     }
-    Ok(Some(command))
+    Ok(command)
 }
 
 /// A program of `tests/deploy`, with what it is given.

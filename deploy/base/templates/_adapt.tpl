@@ -51,10 +51,13 @@ wanted at all.
 {{- $pod := .template.spec -}}
 {{- $container := first $pod.containers -}}
 {{- with .values.image -}}
+{{- /* The base's digest is of the base's repository and tag: it stays until one of the three is given. */ -}}
+{{- if or .repository .tag .digest -}}
 {{- $plain := first (splitList "@" $container.image) -}}
 {{- $repository := .repository | default (regexReplaceAll ":[^:/]+$" $plain "") -}}
 {{- $tag := .tag | default (regexFind "[^:/]+$" $plain) -}}
-{{- $_ := set $container "image" (printf "%s:%v%s" $repository $tag (ternary (printf "@%s" .digest) "" (hasKey . "digest"))) -}}
+{{- $_ := set $container "image" (printf "%s:%v%s" $repository $tag (ternary (printf "@%s" .digest) "" (not (empty .digest)))) -}}
+{{- end -}}
 {{- with .pullPolicy -}}{{- $_ := set $container "imagePullPolicy" . -}}{{- end -}}
 {{- end -}}
 {{- with .values.imagePullSecrets -}}{{- $_ := set $pod "imagePullSecrets" . -}}{{- end -}}

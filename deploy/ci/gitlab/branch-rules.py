@@ -3,8 +3,12 @@
 
 May be run again: what is protected already is changed in place, and no moment is without protection. GitLab requires the
 whole pipeline, so every job of .gitlab-ci.yml (values, render, gate) is a required check.
+
+Where more than one rule matches a branch, GitLab follows the one that allows most. Others are somebody's own, and are left
+as they are; one that opens the branch is named, and is an error.
 """
 
+import fnmatch
 import json
 import subprocess
 import sys
@@ -16,7 +20,8 @@ RULES = {"code_owner_approval_required": True, "allow_force_push": False}
 MERGES = {"only_allow_merge_if_pipeline_succeeds": True, "merge_method": "ff", "squash_option": "always"}
 APPROVALS = {"reset_approvals_on_push": True, "merge_requests_author_approval": False}
 # A level is of a role where it is of none of these.
-SOMEBODY = ("user_id", "group_id", "deploy_key_id")
+SOMEBODY = ("user_id", "group_id", "deploy_key_id", "member_role_id")
+PAGE, PAGES = 100, 100
 
 
 def main():
@@ -25,14 +30,50 @@ def main():
     project = f"projects/{sys.argv[1]}"
     asked("PUT", project, MERGES)
     branches = f"{project}/protected_branches"
-    # A search, since that of what is not there is an empty answer, and no failure among others.
-    found = [it for it in asked("GET", f"{branches}?search={BRANCH}&per_page=100") if it["name"] == BRANCH]
+    rules = every(branches)
+    found = [it for it in rules if it["name"] == BRANCH]
     if found:
         asked("PATCH", f"{branches}/{BRANCH}", RULES | changes(found[0]))
     else:
         levels = {"push_access_level": NOBODY, "merge_access_level": MAINTAINERS}
         asked("POST", branches, {"name": BRANCH} | levels | RULES)
+    wrong = [f"{it['name']}: {', '.join(more)}" for it in rules if it["name"] != BRANCH and (more := opens(it))]
+    if wrong:
+        print(f"these rules match {BRANCH} too, and allow more; take them away or narrow them:", *wrong, sep="\n", file=sys.stderr)
+    # The last, since without Premium it is refused.
     asked("POST", f"{project}/approvals", APPROVALS)
+    return 1 if wrong else 0
+
+
+def every(path):
+    """All of a list, whose pages are of a size."""
+    found = []
+    for page in range(1, PAGES + 1):
+        part = asked("GET", f"{path}?per_page={PAGE}&page={page}")
+        found += part
+        if len(part) < PAGE:
+            return found
+    raise SystemExit(f"{path} has more than {PAGES} pages")
+
+
+def opens(rule):
+    """What another rule allows for the branch that its own does not. An owner's approval is required by any of them."""
+    if not fnmatch.fnmatchcase(BRANCH, rule["name"]):
+        return []
+    ways = {
+        "push": any(above(it, NOBODY) for it in rule["push_access_levels"]),
+        "merge": any(above(it, MAINTAINERS) for it in rule["merge_access_levels"]),
+        "force push": rule["allow_force_push"],
+    }
+    return [way for way, open_to_more in ways.items() if open_to_more]
+
+
+def above(level, least):
+    """Of somebody by name, or of a role below: role 0 is nobody."""
+    if any(level.get(key) for key in SOMEBODY):
+        return True
+    role = level["access_level"]
+    return role != NOBODY and (least == NOBODY or role < least)
 
 
 def changes(branch):
@@ -61,4 +102,4 @@ def asked(method, path, body=None):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,6 +3,8 @@
 //! Small products never leave this folder: for a batch of a few rows, a general matrix multiplication spends longer on
 //! packing and on its thread pool than on arithmetic. Larger ones go to candle's gemm, then through one in-place pass.
 
+#[cfg(feature = "cuda")]
+mod launch;
 mod reference;
 mod small;
 
@@ -150,7 +152,7 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     if x.elem_count() == 0 {
         return Ok(x.clone());
     }
-    if x.device().is_cpu() {
+    if passes_in_place(x) {
         // A copy of our own, since the in-place pass would otherwise write through to whoever shares the tensor.
         let out = x.force_contiguous()?;
         out.inplace_op1(&BiasActivation { bias: None, activation })?;
@@ -162,7 +164,7 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
 
 /// Consumes `product`, `[M, N]` and shared by no one else.
 fn add_bias_activate(product: Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<Tensor> {
-    if !product.device().is_cpu() {
+    if !passes_in_place(&product) {
         let sum = match bias {
             Some(bias) => product.broadcast_add(bias)?,
             None => product,
@@ -173,6 +175,15 @@ fn add_bias_activate(product: Tensor, bias: Option<&Tensor>, activation: Activat
         product.inplace_op1(&BiasActivation { bias: bias.cloned(), activation })?;
     }
     Ok(product)
+}
+
+/// Whether the in-place pass knows the device and the datatype. On the CPU it says itself what it does not compute in.
+fn passes_in_place(x: &Tensor) -> bool {
+    #[cfg(feature = "cuda")]
+    if launch::computes(x) {
+        return true;
+    }
+    x.device().is_cpu()
 }
 
 fn activate_by_candle(x: &Tensor, activation: Activation) -> Result<Tensor> {
@@ -229,6 +240,11 @@ impl InplaceOp1 for BiasActivation {
             _ => bail!("bias_activation computes in F32 and F64"),
         }
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &mut candle_core::CudaStorage, layout: &Layout) -> Result<()> {
+        launch::pass(self, storage, layout)
+    }
 }
 
 impl CustomOp2 for small::Dense {
@@ -270,3 +286,7 @@ fn x_dtype(storage: &CpuStorage) -> DType {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+#[cfg(feature = "cuda")]
+mod launch_tests;

@@ -1,10 +1,14 @@
 //! Rows of a table by their numbers (ONNX `Gather`, embeddings), every number checked before one is used.
 
+#[cfg(feature = "cuda")]
+mod launch;
 mod reference;
 
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor, bail};
 
 use crate::element::elements;
+#[cfg(feature = "cuda")]
+pub use launch::gather_on_device;
 
 /// Why rows could not be gathered.
 #[derive(Debug)]
@@ -42,12 +46,21 @@ pub fn gather(table: &Tensor, indices: &Tensor, axis: usize) -> Result<Tensor, G
     let shape = [&table.dims()[..axis], indices.dims(), &table.dims()[axis + 1..]].concat();
     let count = rows.len();
     let rows = Tensor::from_vec(rows, count, table.device())?;
-    let out = if table.device().is_cpu() {
+    let out = if gathers(table) {
         table.contiguous()?.apply_op2_no_bwd(&rows, &Gather { axis })?
     } else {
         table.contiguous()?.index_select(&rows, axis)?
     };
     Ok(out.reshape(shape)?)
+}
+
+/// Whether rows are gathered here rather than by candle.
+fn gathers(table: &Tensor) -> bool {
+    #[cfg(feature = "cuda")]
+    if launch::computes(table) {
+        return true;
+    }
+    table.device().is_cpu()
 }
 
 /// The index counted from the start, where it is one of `size` entries.
@@ -92,6 +105,17 @@ impl CustomOp2 for Gather {
         let storage = copy!(U8: u8, U32: u32, I64: i64, F32: f32, F64: f64, F16: half::f16, BF16: half::bf16);
         Ok((storage, Shape::from(shape)))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        table: &candle_core::CudaStorage,
+        layout: &Layout,
+        rows: &candle_core::CudaStorage,
+        rows_layout: &Layout,
+    ) -> candle_core::Result<(candle_core::CudaStorage, Shape)> {
+        launch::forward(table, layout, rows, rows_layout, self.axis, None)
+    }
 }
 
 struct Geometry {
@@ -121,3 +145,7 @@ impl Geometry {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+#[cfg(feature = "cuda")]
+mod launch_tests;

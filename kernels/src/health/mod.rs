@@ -2,7 +2,12 @@
 //!
 //! A float is not finite where all bits of its exponent are set, which is one mask and one comparison in integers.
 
+#[cfg(feature = "cuda")]
+mod launch;
 mod reference;
+
+#[cfg(feature = "cuda")]
+pub use launch::count_on_device;
 
 macro_rules! counter {
     ($name:ident, $bits:ty, $exponent:literal, $what:literal) => {
@@ -28,3 +33,7 @@ counter!(non_finite_f64, u64, 0x7ff0_0000_0000_0000, "double precision");
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+#[cfg(feature = "cuda")]
+mod launch_tests;

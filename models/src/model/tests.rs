@@ -1,6 +1,5 @@
 //! Whole models, as converters write them.
 
-use candle_core::Device;
 use proptest::prelude::*;
 
 use super::*;
@@ -9,7 +8,7 @@ use crate::onnx::testing::{Attr, TestGraph, f32s, i64s};
 use crate::tensor::{Datatype, Tensor};
 
 fn loaded(graph: &TestGraph) -> Model {
-    load(&graph.files(), &Device::Cpu).unwrap()
+    load(&graph.files()).unwrap()
 }
 
 fn mlp() -> TestGraph {
@@ -284,7 +283,7 @@ fn the_logged_signature_of_mlflow_is_honoured() {
     let text = format!("flavors:\n  onnx:\n    data: model.onnx\nsignature:\n  inputs: '{inputs}'\n");
     files.insert("MLmodel", text.into_bytes().into()).unwrap();
     assert_eq!(
-        load(&files, &Device::Cpu).unwrap_err().to_string(),
+        load(&files).unwrap_err().to_string(),
         "the signature in MLmodel does not fit the model: \
          input 'x' was logged as FP64 [-1, 2], but the graph has FP32 [-1, 2]"
     );
@@ -312,4 +311,55 @@ proptest! {
         prop_assert_eq!(joined.split(&rows).unwrap(), parts);
         prop_assert!(joined.split(&[joined.rows() + 1]).is_err());
     }
+}
+
+/// Every committed artifact, by its folder.
+fn committed() -> Vec<(String, ModelFiles)> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("zoo/artifacts");
+    let folders = |path: &std::path::Path| -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        let mut entries: Vec<_> = entries.collect();
+        entries.sort();
+        entries
+    };
+    let versions = folders(&root).into_iter().flat_map(|model| folders(&model));
+    let read = |version: std::path::PathBuf| {
+        let mut files = ModelFiles::new();
+        for file in folders(&version).into_iter().filter(|path| path.is_file()) {
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            files.insert(name, std::fs::read(&file).unwrap().into()).unwrap();
+        }
+        (version.strip_prefix(&root).unwrap().display().to_string(), files)
+    };
+    versions.map(read).collect()
+}
+
+#[test]
+fn a_plan_for_a_device_computes_the_same_where_the_host_stands_for_it() {
+    let mut copies = 0;
+    for (name, files) in committed() {
+        let inspection = inspect(&files).unwrap();
+        let (plan, _) = inspection.plan.placed(&inspection.made);
+        copies += plan.describe().matches("to_device").count();
+        let host = inspection.load();
+        for rows in [1, 3] {
+            let inputs = host.varied_inputs(rows);
+            let expected = host.run(&inputs).unwrap();
+            let answers = plan.run(inputs.into_iter().map(|input| input.tensor).collect()).unwrap();
+            for (expected, (output, tensor)) in expected.iter().zip(&answers) {
+                assert_eq!((&expected.name, &expected.tensor), (output, tensor), "{name}");
+            }
+        }
+    }
+    assert!(copies > 3, "{copies} copies to the device");
+}
+
+#[test]
+fn what_runs_where_is_told() {
+    let told = |wanted: &str| {
+        let (_, files) = committed().into_iter().find(|(name, _)| name == wanted).unwrap();
+        inspect(&files).unwrap().describe_on_device()
+    };
+    insta::assert_snapshot!(told("fraud-detection/v1.0.0"));
+    insta::assert_snapshot!(told("recommendation/v1.0.0"));
 }

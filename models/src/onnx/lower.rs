@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use candle_core::Device;
-
 use super::graph::Graph;
 use super::node::Node;
 use super::ops;
@@ -56,7 +54,7 @@ pub(super) fn lower(graph: Graph) -> Result<(Signature, Plan), Vec<GraphProblem>
 }
 
 fn constant(builder: &mut Builder, tensor: &Tensor) -> Result<Arg, OpError> {
-    let value = Value::Host(tensor.clone()).upload(&Device::Cpu)?;
+    let value = Value::Host(tensor.clone()).upload()?;
     Ok(builder.constant(value))
 }
 
@@ -112,7 +110,7 @@ impl Lowering<'_> {
             Arg::Absent => Ok(None),
             arg => {
                 let value = self.known(arg).ok_or_else(|| format!("{what} must be constant"))?;
-                let numbers = value.download().ok().and_then(|tensor| tensor.to_f64()).unwrap_or_default();
+                let numbers = value.download(None).ok().and_then(|tensor| tensor.to_f64()).unwrap_or_default();
                 match numbers.as_slice() {
                     [number] => Ok(Some(*number)),
                     _ => Err(format!("{what} must be one number, not shape {:?}", value.dims())),

@@ -3,7 +3,6 @@
 mod bad_files;
 
 use bytes::Bytes;
-use candle_core::Device;
 
 use super::proto::tensor_proto::DataType;
 use super::testing::{Attr, TestGraph, f32s, float_tensor, i64s};
@@ -38,7 +37,7 @@ fn check_with(
     for output in [DataType::Float, DataType::Int64, DataType::Bool, DataType::Double, DataType::Int32] {
         let mut graph = TestGraph { graph: graph.graph.clone(), opset: graph.opset };
         graph = graph.output("out", output, &vec![-1; shape.len()]);
-        match load(&graph.files(), &Device::Cpu) {
+        match load(&graph.files()) {
             Ok(model) => {
                 let out = model.run(inputs).unwrap();
                 assert_eq!(out[0].tensor.shape(), shape, "{op}");
@@ -130,7 +129,7 @@ fn negative_axes_count_from_the_last() {
             .input("x", DataType::Float, &[2, 1, 2])
             .node("Flatten", &["x"], &["out"], vec![("axis", Attr::I(axis))])
             .output("out", DataType::Float, &[-1, -1]);
-        let error = load(&graph.files(), &Device::Cpu).unwrap_err().to_string();
+        let error = load(&graph.files()).unwrap_err().to_string();
         assert!(error.contains(&format!("axis {axis} of a tensor of rank 3")), "{error}");
     }
 }
@@ -172,7 +171,7 @@ fn whole_numbers_wrap_and_do_not_divide_by_zero() {
         .node("Add", &["a", "three"], &["b"], vec![])
         .node("Div", &["three", "b"], &["out"], vec![])
         .output("out", DataType::Int64, &[-1]);
-    let model = load(&graph.files(), &Device::Cpu).unwrap();
+    let model = load(&graph.files()).unwrap();
     assert_eq!(model.run(&[i64s("a", &[1], &[-4])]).unwrap()[0].tensor.to_f64().unwrap(), [-3.0]);
     let error = model.run(&[i64s("a", &[1], &[-3])]).unwrap_err();
     assert_eq!(error.to_string(), "step `n1` (binary): division of a whole number by zero");
@@ -240,7 +239,7 @@ fn extremes_do_not_hide_nan() {
         .input("x", DataType::Float, &[-1, 2])
         .node("ArgMax", &["x"], &["out"], vec![("axis", Attr::I(1))])
         .output("out", DataType::Int64, &[-1, 1]);
-    let model = load(&graph.files(), &Device::Cpu).unwrap();
+    let model = load(&graph.files()).unwrap();
     let error = model.run(&[f32s("x", &[2, 2], &[1.0, 2.0, f32::NAN, 0.0])]).unwrap_err();
     assert!(
         error.to_string().ends_with("no element is the largest where one is NaN") && error.is_non_finite(),
@@ -254,7 +253,7 @@ fn a_number_beyond_the_engine_is_the_callers() {
         .input("x", DataType::Uint64, &[-1, 1])
         .node("Add", &["x", "x"], &["out"], vec![])
         .output("out", DataType::Uint64, &[-1, 1]);
-    let model = load(&graph.files(), &Device::Cpu).unwrap();
+    let model = load(&graph.files()).unwrap();
     let number = |number: u64| {
         let tensor = Tensor::new(Datatype::Uint64, vec![1, 1], Bytes::copy_from_slice(&number.to_le_bytes()));
         [NamedTensor { name: "x".into(), tensor: tensor.unwrap() }]
@@ -337,7 +336,7 @@ fn constants() {
             .node("Constant", &[], &["c"], vec![(name, value)])
             .node("Add", &["x", "c"], &["y"], vec![])
             .output("y", DataType::Float, &vec![-1; shape.len()]);
-        let out = load(&graph.files(), &Device::Cpu).unwrap().run(&[f32s("x", &[1], &[1.0])]).unwrap();
+        let out = load(&graph.files()).unwrap().run(&[f32s("x", &[1], &[1.0])]).unwrap();
         assert_eq!((out[0].tensor.shape(), out[0].tensor.to_f64().unwrap()), (&shape[..], expected));
     }
     let graph = TestGraph::new(17)
@@ -345,7 +344,7 @@ fn constants() {
         .node("Shape", &["x"], &["s"], vec![])
         .node("ConstantOfShape", &["s"], &["y"], vec![("value", Attr::T(float_tensor("", &[1], &[7.0]).into()))])
         .output("y", DataType::Float, &[-1, -1]);
-    let out = load(&graph.files(), &Device::Cpu).unwrap().run(&[f32s("x", &[1, 2], &[1.0, 1.0])]).unwrap();
+    let out = load(&graph.files()).unwrap().run(&[f32s("x", &[1, 2], &[1.0, 1.0])]).unwrap();
     assert_eq!(out[0].tensor.to_f64().unwrap(), [7.0, 7.0]);
 }
 
@@ -359,7 +358,7 @@ fn parts_of_an_axis() {
             DataType::Float,
             &[-1, -1],
         );
-        let model = load(&graph.files(), &Device::Cpu).unwrap();
+        let model = load(&graph.files()).unwrap();
         let out = model.run(&[f32s("x", &[1, 5], &[0.0, 1.0, 2.0, 3.0, 4.0])]).unwrap();
         out.iter().map(|out| out.tensor.to_f64().unwrap()).collect::<Vec<_>>()
     };
@@ -424,7 +423,7 @@ fn layers_for_inference() {
     check(17, "Dropout", vec![], &x, &[1, 2, 2], &[1.0, 2.0, 3.0, 4.0]);
     let graph = TestGraph::new(17).floats("table", &[3, 2], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
     let graph = graph.input("i", DataType::Int64, &[-1]).node("Gather", &["table", "i"], &["out"], vec![]);
-    let model = load(&graph.output("out", DataType::Float, &[-1, 2]).files(), &Device::Cpu).unwrap();
+    let model = load(&graph.output("out", DataType::Float, &[-1, 2]).files()).unwrap();
     let out = model.run(&[i64s("i", &[2], &[-1, 0])]).unwrap();
     assert_eq!(out[0].tensor.to_f64().unwrap(), [4.0, 5.0, 0.0, 1.0]);
     let error = model.run(&[i64s("i", &[2], &[1, 3])]).unwrap_err();

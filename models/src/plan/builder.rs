@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use candle_core::Device;
-
 use super::op::Op;
+use super::placement::Place;
 use super::value::Value;
 use crate::error::OpError;
 use crate::tensor::Datatype;
@@ -30,6 +29,8 @@ pub(crate) struct Step {
     pub(crate) output: usize,
     /// The model input whose numbers select rows here, where it reaches this step unchanged.
     pub(crate) indexed_by: Option<Arc<str>>,
+    /// The host, until a plan is made for a device.
+    pub(crate) place: Place,
 }
 
 /// Steps in the order in which they were added, which is one they can run in.
@@ -49,7 +50,7 @@ pub(crate) struct Input {
     pub(crate) slot: usize,
     /// On the device, once something computes on it.
     uploaded: Option<usize>,
-    datatype: Datatype,
+    pub(crate) datatype: Datatype,
 }
 
 impl Builder {
@@ -78,13 +79,13 @@ impl Builder {
     pub(crate) fn push(&mut self, name: &Arc<str>, op: Op, args: &[Arg]) -> Result<Arg, OpError> {
         if args.iter().all(|arg| !matches!(arg, Arg::Slot(_))) {
             let operands: Vec<Option<&Value>> = args.iter().map(|arg| self.value(*arg)).collect();
-            let value = op.run(&operands, &Device::Cpu)?;
+            let value = op.run(&operands, None)?;
             return Ok(self.constant(value));
         }
         let args = args.iter().map(|arg| self.on_device(*arg)).collect::<Vec<_>>();
         let indexed_by = op.index_operand().and_then(|index| self.origin(*args.get(index)?));
         let output = self.slot();
-        self.steps.push(Step { name: name.clone(), op, args, output, indexed_by });
+        self.steps.push(Step { name: name.clone(), op, args, output, indexed_by, place: Place::Host });
         Ok(Arg::Slot(output))
     }
 
@@ -105,7 +106,7 @@ impl Builder {
         }
         let output = self.slot();
         let name = self.inputs[at].name.clone();
-        self.steps.push(Step { name, op: Op::Upload, args: vec![arg], output, indexed_by: None });
+        self.steps.push(Step { name, op: Op::Upload, args: vec![arg], output, indexed_by: None, place: Place::Host });
         self.inputs[at].uploaded = Some(output);
         Arg::Slot(output)
     }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use candle_core::Device;
 use kernels::Activation;
+use kernels::cuda::Gpu;
 
 use super::ops::{compare, elementwise, gather, matrix, normal, reduce, shape};
 use super::value::Value;
@@ -13,8 +13,12 @@ use crate::tensor::{Datatype, Tensor};
 /// What one step computes. Operands are in the order of the comment.
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
-    /// x: host memory to the device.
+    /// x: from a caller's bytes to what the engine computes in.
     Upload,
+    /// x: from the host, a caller's bytes too, to the device.
+    ToDevice,
+    /// x: from the device.
+    ToHost,
     /// x: `activation(x · weight + bias)`.
     Dense(Box<matrix::Dense>),
     /// a, b
@@ -152,6 +156,8 @@ impl Op {
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Upload => "upload",
+            Self::ToDevice => "to_device",
+            Self::ToHost => "to_host",
             Self::Dense(_) => "dense",
             Self::MatMul => "matmul",
             Self::Activate(_) => "activate",
@@ -203,19 +209,21 @@ impl Op {
     }
 
     /// [`run`](Self::run) on made-up values: a NaN among them says nothing of the model.
-    pub(crate) fn run_on_samples(&self, args: &[Option<&Value>], device: &Device) -> Result<Value, OpError> {
+    pub(crate) fn run_on_samples(&self, args: &[Option<&Value>], gpu: Option<&Gpu>) -> Result<Value, OpError> {
         match (self, args) {
             (Self::ArgMax { axis, keep }, [Some(scores)]) => reduce::argmax_of_any(scores, *axis, *keep),
-            _ => self.run(args, device),
+            _ => self.run(args, gpu),
         }
     }
 
-    /// Computes. An absent optional operand is `None`.
-    pub(crate) fn run(&self, args: &[Option<&Value>], device: &Device) -> Result<Value, OpError> {
+    /// Computes. An absent optional operand is `None`. Where there is no device, the host stands for it.
+    pub(crate) fn run(&self, args: &[Option<&Value>], gpu: Option<&Gpu>) -> Result<Value, OpError> {
         let arg = |index: usize| args.get(index).copied().flatten().ok_or(OpError::Value("an operand is missing"));
         let optional = |index: usize| args.get(index).copied().flatten();
         match self {
-            Self::Upload => arg(0)?.upload(device),
+            Self::Upload => arg(0)?.upload(),
+            Self::ToDevice => arg(0)?.to_device(gpu),
+            Self::ToHost => arg(0)?.to_host(gpu),
             Self::Dense(dense) => dense.run(arg(0)?),
             Self::MatMul => matrix::matmul(arg(0)?, arg(1)?),
             Self::Activate(activation) => elementwise::activate(arg(0)?, *activation),
@@ -299,14 +307,12 @@ impl Op {
         }
     }
 
-    /// The same op with its constants on `device`.
-    pub(crate) fn to_device(&self, device: &Device) -> candle_core::Result<Self> {
-        Ok(match self {
-            Self::Dense(dense) => Self::Dense(Box::new(dense.to_device(device)?)),
-            Self::Channels { scale, shift } => {
-                Self::Channels { scale: scale.to_device(device)?, shift: shift.to_device(device)? }
-            }
-            other => other.clone(),
-        })
+    /// Its constants, which are where it runs.
+    pub(crate) fn tensors_mut(&mut self) -> Vec<&mut candle_core::Tensor> {
+        match self {
+            Self::Dense(dense) => std::iter::once(&mut dense.weight).chain(dense.bias.as_mut()).collect(),
+            Self::Channels { scale, shift } => vec![scale, shift],
+            _ => Vec::new(),
+        }
     }
 }

@@ -3,14 +3,15 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use candle_core::Device;
+use kernels::cuda::Gpu;
 
 use super::builder::{Arg, Builder, Input, Step};
 use super::op::Op;
 use super::passes;
+use super::placement::{self, Place};
 use super::value::Value;
 use crate::error::{OpError, RunError};
-use crate::tensor::Tensor;
+use crate::tensor::{Datatype, Tensor};
 
 /// A model ready to run: immutable, so that any number of batches may run through it.
 #[derive(Debug)]
@@ -22,7 +23,8 @@ pub(crate) struct Plan {
     slots: usize,
     inputs: Vec<Input>,
     outputs: Vec<(Arc<str>, Arg)>,
-    device: Device,
+    /// Where the steps run that are not on the host.
+    gpu: Option<Gpu>,
 }
 
 /// What is told about each step while a plan runs.
@@ -49,7 +51,7 @@ impl Plan {
     pub(crate) fn new(mut builder: Builder, outputs: Vec<(Arc<str>, Arg)>) -> Self {
         let read: Vec<Arg> = outputs.iter().map(|(_, arg)| *arg).collect();
         passes::optimise(&mut builder, &read);
-        let last_reads = last_reads(&builder, &read);
+        let last_reads = last_reads(&builder.steps, builder.slots, &read);
         let mut plan = Self {
             last_reads,
             constants: builder.constants,
@@ -57,34 +59,49 @@ impl Plan {
             slots: builder.slots,
             inputs: builder.inputs,
             outputs,
-            device: Device::Cpu,
+            gpu: None,
         };
         plan.forget_unread_constants();
         plan
     }
 
-    /// The same plan with its constants on `device`.
-    pub(crate) fn to_device(&self, device: &Device) -> candle_core::Result<Self> {
-        let mut constants = Vec::with_capacity(self.constants.len());
-        for constant in &self.constants {
-            constants.push(match constant {
-                // Shapes and axes are read by the host.
-                Value::Engine { tensor, datatype } if tensor.elem_count() > 64 || !is_shape(tensor) => {
-                    Value::engine(tensor.to_device(device)?, *datatype)
-                }
-                other => other.clone(),
-            });
-        }
-        let steps = self.steps.iter().map(|step| Ok(Step { op: step.op.to_device(device)?, ..step.clone() }));
-        Ok(Self {
-            constants,
-            steps: steps.collect::<candle_core::Result<_>>()?,
-            last_reads: self.last_reads.clone(),
-            slots: self.slots,
+    /// The same plan for a device, where `made` is the datatype of what each step makes: each step has its place, and
+    /// the constants of those on the device, which are told, are still in host memory.
+    pub(crate) fn placed(&self, made: &[Datatype]) -> (Self, Vec<usize>) {
+        let placed = placement::place(&self.steps, made, &self.inputs, self.slots, &self.constants);
+        let read: Vec<Arg> = self.outputs.iter().map(|(_, arg)| *arg).collect();
+        let mut plan = Self {
+            last_reads: last_reads(&placed.steps, placed.slots, &read),
+            constants: placed.constants,
+            steps: placed.steps,
+            slots: placed.slots,
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
-            device: device.clone(),
-        })
+            gpu: None,
+        };
+        plan.forget_unread_constants();
+        (plan, placed.on_device)
+    }
+
+    /// How many steps there are, and how many of them are on a device.
+    pub(crate) fn steps_on_device(&self) -> (usize, usize) {
+        let there = self.steps.iter().filter(|step| step.place == Place::Device);
+        (self.steps.len(), there.count())
+    }
+
+    /// What is moved when the plan goes to a device: constants of the plan, and those inside steps.
+    pub(super) fn parts_mut(&mut self) -> (&mut [Value], &mut [Step]) {
+        (&mut self.constants, &mut self.steps)
+    }
+
+    /// From now on the steps on the device run on `gpu`, where their constants are.
+    pub(super) fn is_on(&mut self, gpu: Gpu) {
+        self.gpu = Some(gpu);
+    }
+
+    /// The device, where it runs on one.
+    pub(crate) const fn gpu(&self) -> Option<&Gpu> {
+        self.gpu.as_ref()
     }
 
     /// Bytes of every constant.
@@ -133,7 +150,7 @@ impl Plan {
         for (step, last_reads) in self.steps.iter().zip(&self.last_reads) {
             let args: Vec<Option<&Value>> = step.args.iter().map(|arg| self.value(*arg, &values)).collect();
             let run = if O::SAMPLES { Op::run_on_samples } else { Op::run };
-            let out = run(&step.op, &args, &self.device).map_err(|error| self.failed(step, error))?;
+            let out = run(&step.op, &args, self.gpu.as_ref()).map_err(|error| self.failed(step, error))?;
             observer.step(&step.op, &args, &out, || live_bytes(&values) + out.bytes());
             values[step.output] = Some(out);
             for slot in last_reads {
@@ -142,17 +159,38 @@ impl Plan {
         }
         let output = |(name, arg): &(Arc<str>, Arg)| {
             let tensor = match self.value(*arg, &values) {
-                Some(value) => value.download(),
+                Some(value) => value.download(self.gpu.as_ref()),
                 None => Err(OpError::Value("nothing was computed")),
             };
-            let step = name.clone();
-            tensor.map(|tensor| (name.clone(), tensor)).map_err(|source| RunError::Step {
-                step,
-                op: "download",
-                source,
-            })
+            tensor.map(|tensor| (name.clone(), tensor)).map_err(|error| not_downloaded(name, error))
         };
-        self.outputs.iter().map(output).collect()
+        let finite = match &self.gpu {
+            Some(gpu) => self.finite_outputs(gpu, &values)?,
+            None => return self.outputs.iter().map(output).collect(),
+        };
+        let told = |(tensor, finite): (Result<(Arc<str>, Tensor), RunError>, bool)| {
+            tensor.map(|(name, tensor)| (name, if finite { tensor.known_finite() } else { tensor }))
+        };
+        self.outputs.iter().map(output).zip(finite).map(told).collect()
+    }
+
+    /// For each output, whether the device counted it and found numbers only. What is narrowed on its way to the caller,
+    /// and may become infinite there, is not counted.
+    fn finite_outputs(&self, gpu: &Gpu, values: &[Option<Value>]) -> Result<Vec<bool>, RunError> {
+        let floats: Vec<Option<&candle_core::Tensor>> = self
+            .outputs
+            .iter()
+            .map(|(_, arg)| match self.value(*arg, values)? {
+                Value::Engine { tensor, datatype: Datatype::Fp32 | Datatype::Fp64 } if !tensor.device().is_cpu() => {
+                    Some(tensor)
+                }
+                _ => None,
+            })
+            .collect();
+        let counted: Vec<&candle_core::Tensor> = floats.iter().copied().flatten().collect();
+        let counts = gpu.non_finite(&counted);
+        let mut counts = counts.map_err(|error| not_downloaded(&"outputs".into(), error.into()))?.into_iter();
+        Ok(floats.iter().map(|float| float.is_some() && counts.next() == Some(0)).collect())
     }
 
     fn value<'a>(&'a self, arg: Arg, values: &'a [Option<Value>]) -> Option<&'a Value> {
@@ -190,9 +228,10 @@ impl Plan {
         }
     }
 
-    /// One line for each step.
+    /// One line for each step; with the place of each where there are two.
     pub(crate) fn describe(&self) -> String {
         let mut text = String::new();
+        let two_places = self.steps_on_device().1 > 0;
         let place = |arg: &Arg| match arg {
             Arg::Constant(index) => {
                 format!("const{:?}", self.constants.get(*index).map_or(&[][..], Value::dims))
@@ -207,8 +246,13 @@ impl Plan {
             let args = step.args.iter().map(place).collect::<Vec<_>>().join(", ");
             let detail = step.op.detail();
             let detail = if detail.is_empty() { detail } else { format!(" {detail}") };
+            let place = match step.place {
+                _ if !two_places => "",
+                Place::Device => "device  ",
+                Place::Host => "host    ",
+            };
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "%{} = {}{detail}({args})  # {}", step.output, step.op.name(), step.name);
+            let _ = writeln!(text, "{place}%{} = {}{detail}({args})  # {}", step.output, step.op.name(), step.name);
         }
         for (name, arg) in &self.outputs {
             let _ = writeln!(text, "`{name}` = {}", place(arg));
@@ -217,24 +261,24 @@ impl Plan {
     }
 }
 
-fn is_shape(tensor: &candle_core::Tensor) -> bool {
-    tensor.dtype() == candle_core::DType::I64 && tensor.rank() <= 1
+fn not_downloaded(name: &Arc<str>, source: OpError) -> RunError {
+    RunError::Step { step: name.clone(), op: "download", source }
 }
 
 fn live_bytes(values: &[Option<Value>]) -> u64 {
     values.iter().flatten().map(Value::bytes).sum()
 }
 
-fn last_reads(builder: &Builder, outputs: &[Arg]) -> Vec<Vec<usize>> {
+fn last_reads(steps: &[Step], slots: usize, outputs: &[Arg]) -> Vec<Vec<usize>> {
     // Read by the caller, or already counted for a later step.
-    let mut settled = vec![false; builder.slots];
+    let mut settled = vec![false; slots];
     for arg in outputs {
         if let Arg::Slot(slot) = arg {
             settled[*slot] = true;
         }
     }
-    let mut last_reads = vec![Vec::new(); builder.steps.len()];
-    for (step, last) in builder.steps.iter().zip(&mut last_reads).rev() {
+    let mut last_reads = vec![Vec::new(); steps.len()];
+    for (step, last) in steps.iter().zip(&mut last_reads).rev() {
         for arg in &step.args {
             if let Arg::Slot(slot) = arg
                 && !std::mem::replace(&mut settled[*slot], true)

@@ -42,27 +42,40 @@ fn line(one: u64, two: u64, rows: usize) -> u64 {
     one.saturating_add(two.saturating_sub(one).saturating_mul(more))
 }
 
-/// Measures one batch of one row and, where there is one, a batch of two.
-pub(crate) fn profile(plan: &Plan, one: &[Tensor], two: Option<&[Tensor]>) -> Result<Profile, RunError> {
-    let one = trace(plan, one)?;
-    let two = two.map(|two| trace(plan, two)).transpose()?.unwrap_or(one);
-    Ok(Profile { one, two })
+/// Measures one batch of one row and, where there is one, a batch of two. Tells the datatype of what each step makes,
+/// too, which is the same for every batch.
+pub(crate) fn profile(
+    plan: &Plan,
+    one: &[Tensor],
+    two: Option<&[Tensor]>,
+) -> Result<(Profile, Vec<Datatype>), RunError> {
+    let (one, made) = trace(plan, one)?;
+    let two = two.map(|two| trace(plan, two)).transpose()?.map_or(one, |(two, _)| two);
+    Ok((Profile { one, two }, made))
 }
 
-fn trace(plan: &Plan, inputs: &[Tensor]) -> Result<Trace, RunError> {
-    let mut trace = Trace::default();
-    plan.run_observed(inputs.to_vec(), &mut trace)?;
-    Ok(trace)
+fn trace(plan: &Plan, inputs: &[Tensor]) -> Result<(Trace, Vec<Datatype>), RunError> {
+    let mut seen = Seen::default();
+    plan.run_observed(inputs.to_vec(), &mut seen)?;
+    Ok((seen.trace, seen.made))
 }
 
-impl Observer for Trace {
+#[derive(Default)]
+struct Seen {
+    trace: Trace,
+    made: Vec<Datatype>,
+}
+
+impl Observer for Seen {
     const SAMPLES: bool = true;
 
     fn step(&mut self, op: &Op, args: &[Option<&Value>], out: &Value, live_bytes: impl FnOnce() -> u64) {
-        self.peak_bytes = self.peak_bytes.max(live_bytes());
-        self.flops = self.flops.saturating_add(op.flops(args, out));
+        let trace = &mut self.trace;
+        trace.peak_bytes = trace.peak_bytes.max(live_bytes());
+        trace.flops = trace.flops.saturating_add(op.flops(args, out));
         let read: u64 = args.iter().flatten().map(|arg| arg.bytes()).sum();
-        self.moved_bytes = self.moved_bytes.saturating_add(read + op.constant_bytes() + out.bytes());
+        trace.moved_bytes = trace.moved_bytes.saturating_add(read + op.constant_bytes() + out.bytes());
+        self.made.push(out.datatype());
     }
 }
 

@@ -172,7 +172,8 @@ fn run_batch(shared: &Shared, batch: Vec<Pending<Work>>) -> Ran {
     });
     match result {
         Ok(shares) => reply(batch, shares, cut_at),
-        Err(error) if batch.len() == 1 => fail(batch, &error),
+        // Alone it would get no other answer of a device that is gone.
+        Err(error) if batch.len() == 1 || matches!(error, ExecuteError::DeviceGone) => fail(batch, &error),
         Err(_) => return Ran::Failed(batch),
     }
     Ran::Answered

@@ -16,13 +16,13 @@ use std::sync::Arc;
 use config::VersionSpec;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use models::ModelFiles;
+use models::{Inspection, ModelFiles};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::background::Background;
-use crate::device::{Device, Executable, ExecuteError, OutOfMemory};
+use crate::device::{AdmitError, Device, Executable, ExecuteError, PlaceError};
 use crate::identity::Identity;
 use crate::rollout::{StageError, StagePhase, StageRequest, Staged, Stager};
 use crate::store::{Fetch, Progress, ProgressPhase, Store, VerifiedArtifact};
@@ -138,12 +138,9 @@ impl Bringup {
         request: &StageRequest,
         artifact: VerifiedArtifact,
     ) -> Result<(VerifiedArtifact, Loaded), StageError> {
-        let (device, format, rows_max) = (self.device.clone(), request.format.clone(), request.serving.max_batch_size);
-        let loading = self.background.compute(move || {
-            let loaded = load_blocking(&artifact, &device, format.as_deref(), rows_max);
-            loaded.map(|loaded| (artifact, loaded))
-        });
-        loading.await.map_err(|_| failed("load", "the model's loader panicked".to_owned(), true))?
+        let format = request.format.clone();
+        let loaded = load(&self.background, &self.device, &artifact, format, request.serving.max_batch_size).await?;
+        Ok((artifact, loaded))
     }
 
     fn live(
@@ -209,12 +206,24 @@ struct Gated {
     notes: Vec<String>,
 }
 
-fn load_blocking(
-    artifact: &VerifiedArtifact,
+/// Reads, parses and tries the model in `background`, sets memory aside for it, and puts it onto the device.
+async fn load(
+    background: &Background,
     device: &Device,
-    format: Option<&str>,
+    artifact: &VerifiedArtifact,
+    format: Option<String>,
     rows_max: usize,
 ) -> Result<Loaded, StageError> {
+    let artifact = artifact.clone();
+    let inspecting = background.compute(move || inspect_blocking(&artifact, format.as_deref()));
+    let inspected = inspecting.await.map_err(|_| failed("load", "the model's loader panicked".to_owned(), true))?;
+    let (inspection, files) = inspected?;
+    let reservation = device.admit(&inspection, rows_max).await.map_err(not_admitted)?;
+    let placed = device.place(inspection, reservation, rows_max).await.map_err(not_placed)?;
+    Ok(Loaded { executable: Arc::new(placed), files })
+}
+
+fn inspect_blocking(artifact: &VerifiedArtifact, format: Option<&str>) -> Result<(Inspection, ModelFiles), StageError> {
     let files = read_blocking(artifact)?;
     let inspection = models::inspect(&files).map_err(|error| failed("load", error.to_string(), true))?;
     if let Some(declared) = format
@@ -223,10 +232,7 @@ fn load_blocking(
         let reason = format!("model.format says `{declared}`, but the artifact holds `{}`", inspection.format);
         return Err(failed("load", reason, true));
     }
-    let reservation = device.reserve(inspection.memory_bytes(rows_max)).map_err(not_admitted)?;
-    let model = inspection.load(device.candle()).map_err(|error| failed("load", error.to_string(), true))?;
-    let executable = Arc::new(Executable::new(model, device.clone(), reservation, rows_max));
-    Ok(Loaded { executable, files })
+    Ok((inspection, files))
 }
 
 fn read_blocking(artifact: &VerifiedArtifact) -> Result<ModelFiles, StageError> {
@@ -242,9 +248,19 @@ fn read_blocking(artifact: &VerifiedArtifact) -> Result<ModelFiles, StageError> 
 
 /// Room can be made for a version beside others, and not for one that is larger than the device. That says nothing of
 /// its bytes: a smaller `maxBatchSize` or a larger device takes them.
-fn not_admitted(error: OutOfMemory) -> StageError {
-    let larger = error.needed_bytes > error.limit_bytes;
-    StageError { no_room: !larger, ..failed("admit", error.to_string(), false) }
+fn not_admitted(error: AdmitError) -> StageError {
+    let no_room = matches!(&error, AdmitError::OutOfMemory(missing) if missing.needed_bytes <= missing.limit_bytes);
+    StageError { no_room, ..failed("admit", error.to_string(), false) }
+}
+
+/// What was set aside may be gone all the same, to another process or in small pieces: room can be made then, too.
+fn not_placed(error: PlaceError) -> StageError {
+    let (no_room, permanent) = match error {
+        PlaceError::OutOfMemory(_) => (true, false),
+        PlaceError::Gone => (false, false),
+        PlaceError::Load(_) => (false, true),
+    };
+    StageError { no_room, ..failed("load", error.to_string(), permanent) }
 }
 
 fn failed(phase: &'static str, reason: String, permanent: bool) -> StageError {

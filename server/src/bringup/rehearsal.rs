@@ -6,7 +6,7 @@ use std::sync::Arc;
 use models::{ModelFiles, Signature};
 
 use super::gate::{self, Answers};
-use super::{Loaded, failed, load_blocking, read_blocking, warm};
+use super::{Loaded, failed, load, read_blocking, warm};
 use crate::background::Background;
 use crate::device::{Device, Executable, host_memory_limit};
 use crate::rollout::StageError;
@@ -29,10 +29,8 @@ impl Rehearsal {
             |error: std::io::Error| failed("load", format!("this machine has no threads for it: {error}"), false);
         let background = Background::start().map_err(no_device)?;
         let device = Device::cpu(host_memory_limit(), background.clone()).map_err(no_device)?;
-        let (artifact, format) = (artifact.clone(), format.map(str::to_owned));
-        let loading = background.compute(move || load_blocking(&artifact, &device, format.as_deref(), rows_max));
-        let loaded = loading.await.map_err(|_| failed("load", "the model's loader panicked".to_owned(), true))?;
-        let Loaded { executable, files } = loaded?;
+        let loaded = load(&background, &device, artifact, format.map(str::to_owned), rows_max).await?;
+        let Loaded { executable, files } = loaded;
         warm::run(&executable, rows_max).await?;
         Ok(Self { executable, files })
     }

@@ -93,8 +93,8 @@ async fn without_golden_requests_a_version_says_so_and_must_answer_something() {
 async fn a_version_that_is_larger_than_the_device_waits_for_no_room() {
     let error = stage(SUM, None, 16).await.unwrap_err();
     assert_eq!((error.phase, error.permanent, error.no_room), ("admit", false, false), "{error}");
-    let beside = OutOfMemory { needed_bytes: 16, free_bytes: 15, limit_bytes: 16 };
-    let error = not_admitted(beside);
+    let beside = crate::device::OutOfMemory { needed_bytes: 16, free_bytes: 15, limit_bytes: 16 };
+    let error = not_admitted(beside.into());
     assert_eq!((error.permanent, error.no_room), (false, true), "{error}");
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
 use models::{Model, ModelFiles};
 
 use super::exit::Failure;
@@ -17,6 +16,7 @@ const HELP: &str = "\
 Examples:
   sluice explain ./sluice-quickstart/bucket/fraud-detection/v1.1.0
   sluice explain fraud-detection --dir mlruns/3/models/m-264e5720b12e4c89b6eec73873c77ad3/artifacts
+  sluice explain ./model --device cuda   # which steps run on the GPU, and which on the host
 
 Shows the inputs and outputs, the cost of a row, and each step that a batch goes through after the plan was made: \
 what was folded away is not there any more, what was fused is one step.
@@ -33,6 +33,16 @@ pub(crate) struct Args {
     /// The artifact directory
     #[arg(long, value_name = "ARTIFACT_DIR")]
     dir: Option<PathBuf>,
+
+    /// What it would run on; the plan is made here, so no GPU is needed
+    #[arg(long, value_enum, default_value_t = Place::Cpu)]
+    device: Place,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Place {
+    Cpu,
+    Cuda,
 }
 
 pub(crate) fn run(args: &Args, console: &mut Console) -> Result<(), Failure> {
@@ -42,14 +52,18 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<(), Failure> {
         return Err(failure.hint("name the artifact directory, or give it with --dir"));
     }
     let files = read(&dir)?.ok_or_else(|| Failure::input("the artifact is over 8 GiB"))?;
-    let model = load(&files).map_err(|error| Failure::input(format_args!("{}: {error}", dir.display())))?;
-    console.line(format_args!("{STRONG}{}{STRONG:#}  {} on the CPU", args.model, model.platform()))?;
-    console.print(model.describe())
+    let model = models::inspect(&files).map_err(|error| Failure::input(format_args!("{}: {error}", dir.display())))?;
+    let (place, plan) = match args.device {
+        Place::Cpu => ("the CPU", model.describe()),
+        Place::Cuda => ("a CUDA device", model.describe_on_device()),
+    };
+    console.line(format_args!("{STRONG}{}{STRONG:#}  {} on {place}", args.model, model.platform()))?;
+    console.print(plan)
 }
 
 /// The model as the CPU runs it, or why it is none.
 pub(super) fn load(files: &ModelFiles) -> Result<Model, String> {
-    models::load(files, &Device::Cpu).map_err(|error| error.to_string())
+    models::load(files).map_err(|error| error.to_string())
 }
 
 /// Every file of the artifact, by its path inside; nothing where they are more than [`ARTIFACT_MAX`] bytes together.

@@ -129,7 +129,10 @@ impl Command {
             Self::Explain(args) => explain::run(&args, console),
             // What serves uses every core; what asks needs one thread.
             Self::Quickstart(args) => on_all_cores(quickstart::run(args, console)),
-            Self::Serve(args) => on_all_cores(serve::run(args, console)),
+            Self::Serve(args) => {
+                let settings = serve::prepare(&args)?;
+                on_all_cores(serve::run(settings, console))
+            }
             Self::Check(args) => on_all_cores(check::run(&args, console)),
             Self::Push(args) => on_all_cores(push::run(&args, console)),
             Self::Bump(args) => on_one_thread(bump::run(&args, console)),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches};
 use config::{LogFormat, Problems, Settings, SettingsLayer};
+use models::cuda;
 
 use super::exit::{Exit, Failure};
 use super::files;
@@ -12,6 +13,8 @@ use super::{client, tls};
 use crate::app::{self, Lost, RunError, StartError};
 use crate::telemetry::logs::{self, LogGuard, LogOptions};
 
+/// Where in the cache folder the CUDA driver keeps what it compiled.
+const COMPILED: &str = "cuda";
 /// Bytes of a settings file.
 const SETTINGS_MAX: u64 = 1 << 20;
 /// Variables of `SLUICE_*` that other commands read, or this one before there are settings.
@@ -122,8 +125,17 @@ fn plain(text: &str) -> String {
     text.replace('`', "")
 }
 
-pub(crate) async fn run(args: Args, console: &mut Console) -> Result<(), Failure> {
-    let settings = resolve(&args)?;
+/// Settings, and what has to be done before there are threads.
+pub(crate) fn prepare(args: &Args) -> Result<Settings, Failure> {
+    let settings = resolve(args)?;
+    if cuda::BUILT && settings.device != config::Device::Cpu {
+        // Without it the driver compiles its kernels again at the next start, and nothing else is lost.
+        let _kept = cuda::keep_compiled_in(&settings.cache.join(COMPILED));
+    }
+    Ok(settings)
+}
+
+pub(crate) async fn run(settings: Settings, console: &mut Console) -> Result<(), Failure> {
     let _logs = start_logs(&settings)?;
     let announce = |app: &app::App| {
         let at = app.addresses();
@@ -180,7 +192,7 @@ pub(crate) fn failed(error: &RunError) -> Failure {
     match error {
         RunError::Start(error) => not_started(error),
         RunError::Lost(lost) => {
-            let exit = if matches!(lost, Lost::Device(_)) { Exit::DeviceLost } else { Exit::Failed };
+            let exit = if matches!(lost, Lost::Device { .. }) { Exit::DeviceLost } else { Exit::Failed };
             Failure { exit, message: lost.to_string(), hint: None }
         }
     }
@@ -234,8 +246,10 @@ mod tests {
     #[test]
     fn a_lost_part_and_a_lost_device_have_codes_of_their_own() {
         let task = crate::tasks::Ended { task: "reconcile", panicked: true };
-        for (lost, exit) in [(Lost::Task(task), Exit::Failed), (Lost::Device("cpu"), Exit::DeviceLost)] {
-            assert_eq!(failed(&lost.into()).exit, exit, "{lost}");
+        let device = Lost::Device { name: "cuda:0".to_owned(), reason: "an illegal address".to_owned() };
+        for (lost, exit) in [(Lost::Task(task), Exit::Failed), (device, Exit::DeviceLost)] {
+            let told = lost.to_string();
+            assert_eq!(failed(&lost.into()).exit, exit, "{told}");
         }
     }
 

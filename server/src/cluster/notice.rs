@@ -156,7 +156,8 @@ pub(super) fn update(
     let mut reports = sightings.alive(read(before.unwrap_or_default()), now.steady);
     match report {
         Some(report) => renew(&mut reports, reporter, report, now.unix()),
-        None => drop(reports.remove(reporter)),
+        None if reports.remove(reporter).is_none() => return None,
+        None => {}
     }
     let mut annotations = BTreeMap::from([(REPORTS, written(&reports))]);
     // The last server's last word stays: it was the truth when it ended.

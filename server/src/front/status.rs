@@ -34,7 +34,7 @@ pub fn codes(error: &InferError) -> Codes {
         InferError::ModelNotFound { .. } | InferError::VersionNotFound { .. } | InferError::VariantNotFound { .. } => {
             (StatusCode::NOT_FOUND, Code::NotFound, None)
         }
-        InferError::NotReady { .. } | InferError::ShuttingDown => {
+        InferError::NotReady { .. } | InferError::ShuttingDown | InferError::DeviceLost => {
             (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, None)
         }
         InferError::Overloaded { retry_after } => {

@@ -233,9 +233,7 @@ fn verdict(
             ((!given_non_finite()).then_some(Outcome::NonFinite), Err(InferError::NonFinite))
         }
         // The device failed every version on it, not this one.
-        Err(SubmitError::Batch(BatchError::Execute(ExecuteError::DeviceGone))) => {
-            (None, Err(InferError::Model { reason: "its device is not available" }))
-        }
+        Err(SubmitError::Batch(BatchError::Execute(ExecuteError::DeviceGone))) => (None, Err(InferError::DeviceLost)),
         Err(SubmitError::Batch(BatchError::Gone)) => (None, Err(InferError::ShuttingDown)),
     }
 }

@@ -42,6 +42,9 @@ pub enum InferError {
     /// The process is draining.
     #[error("the server is shutting down")]
     ShuttingDown,
+    /// What the models run on is lost, and the process is about to end.
+    #[error("the server lost its device and is shutting down; another one may answer")]
+    DeviceLost,
     /// More work waits than the limits allow.
     #[error("too many requests are waiting; try again in {} ms", retry_after.as_millis())]
     Overloaded {
@@ -77,7 +80,7 @@ impl InferError {
         match self {
             Self::InvalidArgument(_) => Code::InvalidArgument,
             Self::ModelNotFound { .. } | Self::VersionNotFound { .. } | Self::VariantNotFound { .. } => Code::NotFound,
-            Self::NotReady { .. } | Self::ShuttingDown => Code::Unavailable,
+            Self::NotReady { .. } | Self::ShuttingDown | Self::DeviceLost => Code::Unavailable,
             Self::Overloaded { .. } => Code::Overloaded,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Model { .. } | Self::NonFinite | Self::NotInJson { .. } => Code::Internal,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use models::cuda::Memory;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -166,11 +167,28 @@ fn triton_aliases(encoder: &mut DescriptorEncoder<'_>, versions: &Versions) -> f
 fn device(encoder: &mut DescriptorEncoder<'_>, device: &Device) -> fmt::Result {
     let mut family =
         encoder.encode_descriptor("sluice_device_memory_bytes", "Device memory of models", None, MetricType::Gauge)?;
-    let (used, limit) = device.memory();
-    for (kind, bytes) in [("reserved", used), ("limit", limit)] {
+    for (kind, bytes) in memory_kinds(device.memory(), device.gpu_memory()) {
         gauge(&mut family, &[("device", device.name()), ("kind", kind)], bytes)?;
     }
-    Ok(())
+    let help = "Always 1; what models run on is in the labels";
+    let mut family = encoder.encode_descriptor("sluice_device_info", help, None, MetricType::Gauge)?;
+    let about = device.about();
+    let (model, simulated) = (about.model.as_deref().unwrap_or_default(), about.simulated.to_string());
+    gauge(&mut family, &[("device", &about.name), ("model", model), ("simulated", &simulated)], 1)
+}
+
+/// What was promised to models, and what a GPU's driver says beside that.
+fn memory_kinds((reserved, limit): (u64, u64), gpu: Option<Memory>) -> Vec<(&'static str, u64)> {
+    let mut kinds = vec![("reserved", reserved), ("limit", limit)];
+    if let Some(memory) = gpu {
+        kinds.extend([
+            ("used", memory.used_bytes()),
+            ("free", memory.free_bytes),
+            ("pool_held", memory.pool_held_bytes),
+            ("pool_used", memory.pool_used_bytes),
+        ]);
+    }
+    kinds
 }
 
 fn build_info(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -1,7 +1,6 @@
 //! Rollouts through a whole server: mount, watcher, pull, verification, gate, steps, promotion and rollback.
 
 mod cold;
-mod process;
 mod revert;
 
 use server::rollout::Phase;

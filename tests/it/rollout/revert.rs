@@ -6,8 +6,8 @@ use server::rollout::{Phase, Verb};
 use tests::sandbox::{Running, Sandbox};
 use tests::traffic::Traffic;
 
-use super::process::{self, Process};
 use super::{MODEL, bump, started};
+use crate::child::{How, Process};
 
 /// Where a bring-up is held, and what the status says there. The first version passes each of these once.
 const HELD: [(&str, &str); 4] = [
@@ -23,7 +23,7 @@ const STEPS: &str = "strategy: {canary: {steps: [{setWeight: 10}, {pause: {}}, {
 #[test]
 #[ignore = "the child process of a_revert_while_a_version_is_brought_up_costs_no_caller_anything"]
 fn child() {
-    process::serve();
+    crate::child::serve();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,7 +34,9 @@ async fn a_revert_while_a_version_is_brought_up_costs_no_caller_anything() {
             sandbox.publish(MODEL, version).unwrap();
         }
         bump(&mut sandbox, "v1.0.0", "").unwrap();
-        let process = Process::start(&sandbox, &format!("{point}=1*off->pause"));
+        assert!(fail::has_failpoints(), "fail points are not compiled in: run `cargo xtask test`, which does that");
+        let env = [("FAILPOINTS", format!("{point}=1*off->pause"))];
+        let process = Process::start(&sandbox, &How { test: "rollout::revert::child", env: &env, ..How::default() });
         process.until(|model| model["phase"] == "Healthy").await;
         let mut traffic = Traffic::start(&process.http).unwrap();
         bump(&mut sandbox, "v1.1.0", "").unwrap();

@@ -23,7 +23,8 @@ const NETWORK: &[&str] = &["axum", "tonic", "hyper", "reqwest", "object_store", 
 const WAITING: &[&str] = &["tokio", "notify", "axum", "tonic", "hyper", "reqwest", "object_store", "tower"];
 
 const LAYERS: &[Layer] = &[
-    Layer { name: "kernels", may_use: &[], never: WAITING },
+    Layer { name: "cuda-lazy", may_use: &[], never: WAITING },
+    Layer { name: "kernels", may_use: &["cuda-lazy"], never: WAITING },
     Layer { name: "models", may_use: &["kernels"], never: WAITING },
     Layer { name: "config", may_use: &[], never: NETWORK },
     Layer { name: "server", may_use: &["config", "models"], never: &[] },

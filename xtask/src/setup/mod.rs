@@ -1,8 +1,11 @@
 //! What the tests need besides Rust: found, or installed once into the cache, or a failure that says what to do.
 
+mod cuda;
 mod debian;
 mod deny;
+mod libcuda;
 mod node;
+mod package;
 mod promtool;
 mod python;
 
@@ -51,6 +54,12 @@ pub(crate) enum Need {
     Deny,
     /// What builds an image and starts it, on the system's `PATH`.
     Containers,
+    /// The pinned CUDA toolkit, in `XTASK_CUDA`. It has a compiler and no driver.
+    Cuda,
+    /// The library that compiles CUDA while a program runs, in the folder `XTASK_NVRTC`.
+    Nvrtc,
+    /// Debian's own driver library, in the folder `XTASK_LIBCUDA`. It is not installed.
+    Libcuda,
 }
 
 /// The tools set up so far, and the variables by which steps find them.
@@ -128,6 +137,9 @@ impl Tools {
                 debian::ensure(debian::CONTAINERS)?;
                 None
             }
+            Need::Cuda => Some(("XTASK_CUDA", cuda::toolkit(&self.cache, &self.root)?.into())),
+            Need::Nvrtc => Some(("XTASK_NVRTC", cuda::nvrtc(&self.cache, &self.root)?.into())),
+            Need::Libcuda => Some(("XTASK_LIBCUDA", libcuda::folder(&self.cache)?.into())),
             Need::Deny => Some(("PATH", path_with(&deny::folder(&self.cache)?)?)),
         })
     }

@@ -95,6 +95,20 @@ pub(super) fn environment(cache: &Cache, name: &str, lists: &[PathBuf], brought:
     Ok(entry.join("bin/python"))
 }
 
+/// Leaves what wheels hold in `folder`, as pip unpacks them: of exactly the lines of `list`, hashes included.
+pub(super) fn unpack(list: &Path, folder: &Path) -> Result<()> {
+    ensure(PYTHON)?;
+    ensure(ENSUREPIP)?;
+    // An environment of its own: the system's Python may come without pip.
+    let environment = folder.join("pip");
+    install(shell::program(interpreter()?, folder).args(["-m", "venv"]).arg(&environment))?;
+    let mut pip = shell::program(environment.join("bin/python"), folder);
+    pip.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-deps", "--no-compile"]);
+    pip.args(["--require-hashes", "--only-binary", ":all:", "--requirement"]).arg(list);
+    install(pip.arg("--target").arg(folder))?;
+    Ok(std::fs::remove_dir_all(environment)?)
+}
+
 /// The first interpreter of the right version on the `PATH`.
 fn interpreter() -> Result<&'static str> {
     let version = |name: &&str| shell::text(Command::new(name).arg("--version")).unwrap_or_default();

@@ -1,6 +1,5 @@
 //! What is said about files that are wrong, and that no bytes make the parser panic.
 
-use candle_core::Device;
 use proptest::prelude::*;
 
 use crate::model::load;
@@ -10,7 +9,7 @@ use crate::onnx::testing::{Attr, TestGraph, f32s, files, float_tensor};
 
 #[track_caller]
 fn refused(graph: &TestGraph, expected: &[&str]) {
-    let error = load(&graph.files(), &Device::Cpu).unwrap_err().to_string();
+    let error = load(&graph.files()).unwrap_err().to_string();
     assert_eq!(error.split("; ").collect::<Vec<_>>(), expected);
 }
 
@@ -98,10 +97,10 @@ fn weights_may_be_in_a_file_of_their_own() {
     let mut with_file = graph.files();
     let bytes: Vec<u8> = [0.0_f32, 2.0, 3.0].iter().flat_map(|v| v.to_le_bytes()).collect();
     with_file.insert("w.bin", bytes.into()).unwrap();
-    let model = load(&with_file, &Device::Cpu).unwrap();
+    let model = load(&with_file).unwrap();
     assert_eq!(model.run(&[f32s("x", &[1, 2], &[1.0, 1.0])]).unwrap()[0].tensor.to_f64().unwrap(), [2.0, 3.0]);
     with_file.insert("w.bin", vec![0; 11].into()).unwrap();
-    let error = load(&with_file, &Device::Cpu).unwrap_err().to_string();
+    let error = load(&with_file).unwrap_err().to_string();
     assert_eq!(error, r#"tensor `w`: external_data is 8 bytes from 4 of "w.bin", which has 11"#);
 }
 
@@ -121,20 +120,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        prop_assert!(load(&files(bytes), &Device::Cpu).is_err());
+        prop_assert!(load(&files(bytes)).is_err());
     }
 
     #[test]
     fn no_truncated_or_changed_model_panics(cut in any::<prop::sample::Index>(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4)) {
         let whole = valid();
         let truncated = whole[..cut.index(whole.len())].to_vec();
-        let _ = load(&files(truncated), &Device::Cpu);
+        let _ = load(&files(truncated));
         let mut changed = whole;
         for (at, byte) in changes {
             let at = at.index(changed.len());
             changed[at] = byte;
         }
-        if let Ok(model) = load(&files(changed), &Device::Cpu) {
+        if let Ok(model) = load(&files(changed)) {
             let _ = model.run(&model.sample_inputs(3));
             let _ = model.describe();
         }

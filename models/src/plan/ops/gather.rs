@@ -1,6 +1,6 @@
 //! Look-ups: rows of tables, columns of rows, labels of classes.
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 use kernels::embedding::{self, GatherError};
 
 use super::bounded;
@@ -56,7 +56,7 @@ pub(crate) fn labels(keys: &Value, known: &LabelKeys, values: &Tensor) -> Result
         (LabelKeys::Bytes(_), keys) => return Err(OpError::Datatype { op: "labels", datatype: keys.datatype() }),
     };
     let picked = gather_host(values, &positions, 0, keys.dims().to_vec())?;
-    picked.upload(&Device::Cpu)
+    picked.upload()
 }
 
 fn gather_host(table: &Tensor, indices: &[i64], axis: usize, shape: Vec<usize>) -> Result<Value, OpError> {

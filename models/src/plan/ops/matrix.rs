@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use kernels::Activation;
 
 use super::{bounded, broadcast_shape, together};
@@ -33,11 +33,6 @@ impl Dense {
     pub(crate) fn bytes(&self) -> u64 {
         let bytes = |t: &Tensor| (t.elem_count() * t.dtype().size_in_bytes()) as u64;
         bytes(&self.weight) + self.bias.as_ref().map_or(0, bytes)
-    }
-
-    pub(crate) fn to_device(&self, device: &Device) -> candle_core::Result<Self> {
-        let bias = self.bias.as_ref().map(|bias| bias.to_device(device)).transpose()?;
-        Ok(Self { weight: self.weight.to_device(device)?, bias, ..self.clone() })
     }
 
     pub(crate) fn run(&self, x: &Value) -> Result<Value, OpError> {

@@ -20,8 +20,12 @@ pub(crate) fn page(models: &[&ModelView], now: SystemTime) -> String {
 
 /// Every model, below what belongs to none of them.
 pub(crate) fn whole_page(status: &StatusView, now: SystemTime) -> String {
-    let StatusView { models, problems, notes, revisions: _ } = status;
+    let StatusView { models, problems, notes, device, revisions: _ } = status;
     let mut page = String::new();
+    if device.simulated {
+        let model = refusal(device.model.as_deref().unwrap_or("simulated"));
+        page.push_str(&format!("{BUSY}device:{BUSY:#} {} is {model}: for tests only\n", refusal(&device.name)));
+    }
     for (style, lines) in [(BAD, problems), (BUSY, notes)] {
         for line in lines {
             page.push_str(&format!("{style}values:{style:#} {}\n", refusal(line)));

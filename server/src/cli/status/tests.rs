@@ -79,6 +79,18 @@ fn nothing_yet_and_problems() {
 }
 
 #[test]
+fn a_device_that_is_simulated_is_told() {
+    let gpu = |name: &str, simulated: bool| -> StatusView {
+        serde_json::from_value(json!({ "device": { "name": "cuda:0", "model": name, "simulated": simulated } }))
+            .unwrap()
+    };
+    let page = |status: &StatusView| plain(&render::whole_page(status, now()));
+    let told = page(&gpu("Tesla T4 (simulated)", true));
+    assert!(told.starts_with("device: cuda:0 is Tesla T4 (simulated): for tests only\n"), "{told}");
+    assert!(!page(&gpu("Tesla T4", false)).contains("cuda:0"));
+}
+
+#[test]
 fn several_problems_of_a_file_have_a_line_each() {
     let error = "values.yaml:1:1: bad\nvalues.yaml:2:1: worse";
     let model = model(json!({ "name": "m", "phase": "Degraded", "message": "no", "valuesError": error }));

@@ -18,6 +18,19 @@ pub(crate) struct StatusView {
     pub(crate) revisions: Vec<String>,
     /// What should be known of the way values files are watched.
     pub(crate) notes: Vec<String>,
+    /// What the models run on.
+    pub(crate) device: DeviceView,
+}
+
+/// What models run on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct DeviceView {
+    pub(crate) name: String,
+    /// As its driver calls it.
+    pub(crate) model: Option<String>,
+    /// Whether it only stands in for a GPU.
+    pub(crate) simulated: bool,
 }
 
 /// One model.

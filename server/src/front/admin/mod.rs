@@ -26,7 +26,8 @@ use super::listen::{Peer, PerPeer};
 use super::routes::{self, AdminEndpoint};
 use super::shown;
 use crate::catalog::Catalog;
-use crate::rollout::RolloutHandle;
+use crate::device::About;
+use crate::rollout::{RolloutHandle, Status};
 
 /// What the admin port needs.
 pub struct AdminOptions {
@@ -36,8 +37,18 @@ pub struct AdminOptions {
     pub catalog: Catalog,
     /// The metrics in the OpenMetrics text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// What models run on.
+    pub device: About,
     /// Who may ask for what.
     pub guard: Guard,
+}
+
+/// What `/status` answers: the rollout, and what it runs on.
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    rollout: &'a Status,
+    device: &'a About,
 }
 
 #[derive(Clone)]
@@ -141,7 +152,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 
 async fn status(State(admin): State<Admin>) -> Response {
     let status = Arc::clone(&admin.0.rollout.status().borrow());
-    match serde_json::to_vec(&*status) {
+    match serde_json::to_vec(&Told { rollout: &status, device: &admin.0.device }) {
         Ok(json) => {
             let headers = [
                 (CONTENT_TYPE, HeaderValue::from_static("application/json")),

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::{AdminOptions, service};
+use crate::device::About;
 use crate::front::guard::{Guard, Token};
 use crate::front::listen::{Peer, PerPeer as _};
 use crate::front::testing;
@@ -24,6 +25,7 @@ async fn ask(token: Option<&str>, peer: &str, request: Request<Body>) -> (u16, H
         rollout: testing::rollout(),
         catalog: testing::catalog(),
         metrics: Arc::new(|| "# EOF\n".to_owned()),
+        device: About::cpu(Some("no GPU".to_owned())),
         guard: Guard::local(token.and_then(Token::new)),
     };
     let (parts, body) = service(options).for_peer(peer).oneshot(request).await.unwrap().into_parts();
@@ -129,7 +131,9 @@ async fn what_may_be_read_from_anywhere() {
     assert_eq!(headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
     let (status, headers, body) = get("/status").await;
     assert_eq!((status, headers["cache-control"].to_str().unwrap()), (200, "no-store"));
-    assert!(serde_json::from_str::<Value>(&body).unwrap()["models"].is_array(), "{body}");
+    let told: Value = serde_json::from_str(&body).unwrap();
+    assert!(told["models"].is_array(), "{body}");
+    assert_eq!(told["device"], json!({"name": "cpu", "simulated": false, "reason": "no GPU"}));
     assert_eq!(get("/healthz").await.0, 200);
     assert_eq!(get("/nope").await.0, 404);
     assert_eq!(get("/v1/models/pair/abort").await.0, 405);
@@ -215,7 +219,8 @@ fn reads<'p>(page: &'p str, object: &str) -> Vec<&'p str> {
 
 #[test]
 fn the_page_reads_the_fields_that_the_status_has() {
-    let status = serde_json::to_value(full_status()).unwrap();
+    let told = super::Told { rollout: &full_status(), device: &About::cpu(None) };
+    let status = serde_json::to_value(told).unwrap();
     // Of lists and documents, not of the status.
     let built_in = ["length", "map", "filter", "find", "append", "toFixed", "toPrecision", "ok", "text"];
     let mut read = Vec::new();

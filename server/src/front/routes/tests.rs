@@ -96,6 +96,7 @@ fn admin_port(guard: crate::front::Guard) -> admin::AdminService {
         rollout: testing::rollout(),
         catalog: testing::catalog(),
         metrics: Arc::new(|| "# EOF\n".to_owned()),
+        device: crate::device::About::cpu(None),
         guard,
     })
     .for_peer(peer())

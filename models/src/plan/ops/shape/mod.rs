@@ -168,7 +168,7 @@ pub(crate) fn concat(args: &[Option<&Value>], axis: i64) -> Result<Value, OpErro
 }
 
 fn concat_bytes(parts: &[&Value], axis: usize, shape: Vec<usize>) -> Result<Value, OpError> {
-    let parts: Vec<Tensor> = parts.iter().map(|part| part.download()).collect::<Result<_, _>>()?;
+    let parts: Vec<Tensor> = parts.iter().map(|part| part.download(None)).collect::<Result<_, _>>()?;
     let elements: Vec<Vec<&[u8]>> = parts.iter().map(|part| part.byte_elements().collect()).collect();
     let outer = shape[..axis].iter().product::<usize>();
     let mut joined = Vec::new();
