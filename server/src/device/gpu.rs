@@ -2,6 +2,7 @@
 
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use models::cuda::{self, Facts, Gpu};
@@ -33,6 +34,8 @@ pub(super) struct Lane {
 #[derive(Default)]
 pub(super) struct Seen {
     memory: Mutex<cuda::Memory>,
+    /// It was asked to look again, and has not yet.
+    asked: AtomicBool,
     fault: Mutex<Option<String>>,
 }
 
@@ -146,11 +149,15 @@ impl Seen {
 impl Lane {
     /// What the thread saw of the device's memory last; it looks again as soon as it can.
     pub(super) fn memory(&self) -> cuda::Memory {
-        let seen = Arc::clone(&self.seen);
-        let _gone = self.aside.send(Box::new(move |gpu| {
-            seen.look(gpu, gpu.memory());
-            Turn::Done
-        }));
+        // Once, however often it is asked while the thread is busy.
+        if !self.seen.asked.swap(true, Ordering::AcqRel) {
+            let seen = Arc::clone(&self.seen);
+            let _gone = self.send(Box::new(move |gpu| {
+                seen.asked.store(false, Ordering::Release);
+                seen.look(gpu, gpu.memory());
+                Turn::Done
+            }));
+        }
         *self.seen.memory.lock()
     }
 

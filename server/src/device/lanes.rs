@@ -30,7 +30,7 @@ pub(super) enum Turn {
 /// The two lanes, as the thread sees them.
 pub(super) struct Lanes<T> {
     live: mpsc::Receiver<Job>,
-    /// Unbounded, since a drop cannot wait: one entry for each version that is brought up or freed, and each scrape.
+    /// Unbounded, since a drop cannot wait: one entry for each version that is brought up or freed, and one look at memory.
     aside: mpsc::UnboundedReceiver<Piecework<T>>,
     /// Work of which some pieces are done.
     begun: Option<Piecework<T>>,

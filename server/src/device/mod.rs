@@ -6,7 +6,7 @@
 //! what a load may still take before it starts.
 //!
 //! The host's memory belongs to no thread, so on the CPU small batches run where they are, and loads and rehearsals in
-//! the background. A GPU is touched by its thread alone ([`gpu`]), where both go between live batches ([`lanes`]).
+//! the background. A GPU is touched by its thread alone (`gpu`), where both go between live batches (`lanes`).
 
 mod admission;
 mod choice;
