@@ -55,5 +55,6 @@ def named(deploy, wanted):
     for path in sorted(it for it in deploy.rglob("*") if it.is_file()):
         text = path.read_text(encoding="utf-8", errors="replace")
         for name in re.findall(re.escape(repository) + r"[:@][^\s\"']+", text):
-            if name != wanted:
+            # A digest says which build of it.
+            if name.partition("@")[0] != wanted:
                 yield f"{path.relative_to(deploy)} says {name}, not {wanted}"
