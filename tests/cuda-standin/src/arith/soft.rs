@@ -40,6 +40,17 @@ pub(crate) enum Value {
     Finite(Exact),
 }
 
+impl Value {
+    /// Whether its sign is set; that of a NaN says nothing.
+    fn is_negative(self) -> bool {
+        match self {
+            Self::Nan => false,
+            Self::Infinite(negative) | Self::Zero(negative) => negative,
+            Self::Finite(exact) => exact.negative,
+        }
+    }
+}
+
 /// ± significand × 2^power, plus a little more away from zero if `more`. The significand is not zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Exact {
@@ -146,12 +157,7 @@ pub(crate) fn to_integer(exact: Exact, rounding: Rounding) -> Option<u128> {
 
 /// The product, exactly.
 pub(crate) fn multiply(a: Value, b: Value) -> Value {
-    let negative = |it: Value| match it {
-        Value::Nan => false,
-        Value::Infinite(negative) | Value::Zero(negative) => negative,
-        Value::Finite(exact) => exact.negative,
-    };
-    let sign = negative(a) != negative(b);
+    let sign = a.is_negative() != b.is_negative();
     match (a, b) {
         (Value::Nan, _) | (_, Value::Nan) => Value::Nan,
         (Value::Infinite(_), Value::Zero(_)) | (Value::Zero(_), Value::Infinite(_)) => Value::Nan,
@@ -214,12 +220,7 @@ fn aligned(exact: Exact, power: i32) -> (u128, bool) {
 
 /// The quotient.
 pub(crate) fn divide(a: Value, b: Value) -> Value {
-    let negative = |it: Value| match it {
-        Value::Nan => false,
-        Value::Infinite(negative) | Value::Zero(negative) => negative,
-        Value::Finite(exact) => exact.negative,
-    };
-    let sign = negative(a) != negative(b);
+    let sign = a.is_negative() != b.is_negative();
     match (a, b) {
         (Value::Nan, _) | (_, Value::Nan) => Value::Nan,
         (Value::Infinite(_), Value::Infinite(_)) | (Value::Zero(_), Value::Zero(_)) => Value::Nan,
