@@ -53,9 +53,9 @@ pub struct Credentials<T> {
 pub struct ReloadHealth {
     /// New contents that are in force.
     pub reloads: AtomicU64,
-    /// New contents that were refused, and times that the files could not be read.
+    /// New contents that were refused, contents in force that time made bad, and times that the files could not be read.
     pub failures: AtomicU64,
-    /// What is on disk now is not in force.
+    /// What is on disk now is not in force, or is good no longer.
     pub refused: AtomicBool,
 }
 
@@ -122,15 +122,13 @@ impl<T: Send + Sync + 'static> Credentials<T> {
 
     /// Takes what was read into force, or says why not: once for each reason, and again when it comes back.
     fn look(&mut self, contents: Result<Vec<Vec<u8>>, String>, now: SystemTime) {
-        let known = |contents: &Vec<Vec<u8>>| digests(contents) == self.in_force;
-        let made = match contents {
-            Ok(contents) if known(&contents) => Ok(None),
-            Ok(contents) => {
-                let before = Arc::clone(&self.current.borrow());
-                (self.make)(&contents, Some(&before), now).map(|made| Some((made, digests(&contents))))
-            }
-            Err(why) => Err(why),
-        };
+        let before = Arc::clone(&self.current.borrow());
+        let known = contents.as_ref().is_ok_and(|contents| digests(contents) == self.in_force);
+        let made = contents.and_then(|contents| {
+            // What is known is asked again, since time may have made it bad: a certificate that was not renewed.
+            let made = (self.make)(&contents, Some(&before), now)?;
+            Ok((!known).then(|| (made, digests(&contents))))
+        });
         self.health.refused.store(made.is_err(), Ordering::Relaxed);
         match made {
             Ok(None) => self.told = None,
@@ -143,7 +141,15 @@ impl<T: Send + Sync + 'static> Credentials<T> {
             Err(why) if self.told.as_ref() == Some(&why) => {}
             Err(why) => {
                 self.health.failures.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(what = self.what, why, "new credentials are refused, the old ones stay in force");
+                if known {
+                    tracing::error!(
+                        what = self.what,
+                        why,
+                        "the credentials in force are good no longer, and stay: clients may refuse them"
+                    );
+                } else {
+                    tracing::error!(what = self.what, why, "new credentials are refused, the old ones stay in force");
+                }
                 self.told = Some(why);
             }
         }

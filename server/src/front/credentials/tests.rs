@@ -81,6 +81,27 @@ fn what_is_refused_changes_nothing_and_is_told_once() {
 }
 
 #[test]
+fn what_time_makes_bad_stays_in_force_and_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    fs::write(&path, "a").unwrap();
+    let valid_to = SystemTime::now() + Duration::from_secs(100);
+    let make = move |contents: &[Vec<u8>], _: Option<&String>, now| {
+        if now > valid_to && contents[0] == b"a" { Err("it is over".to_owned()) } else { text(contents) }
+    };
+    let mut credentials = Credentials::load("test", vec![file(&path)], make).unwrap();
+    let (current, health) = (credentials.subscribe(), credentials.health());
+    let mut at = |content: &[u8], seconds| {
+        credentials.look(Ok(vec![content.to_vec()]), valid_to + Duration::from_secs(seconds));
+        (String::clone(&current.borrow()), health.failures.load(Relaxed), health.refused.load(Relaxed))
+    };
+    let is = |text: &str, failures, refused| (text.to_owned(), failures, refused);
+    assert_eq!(at(b"a", 0), is("a", 0, false));
+    assert_eq!([at(b"a", 1), at(b"a", 99)], [is("a", 1, true), is("a", 1, true)]);
+    assert_eq!(at(b"b", 100), is("b", 1, false), "a new one ends it");
+}
+
+#[test]
 fn what_only_time_makes_good_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
