@@ -78,8 +78,8 @@ impl Process {
         let asks = async {
             loop {
                 let mut status: Value = serde_json::from_str(&self.ask("/status").await).unwrap();
-                let model = status["models"][0].take();
-                if wanted(&model) {
+                // None until the values file is read.
+                if let Some(model) = status["models"].get_mut(0).map(Value::take).filter(&wanted) {
                     return model;
                 }
             }

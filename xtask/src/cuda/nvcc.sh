@@ -10,5 +10,5 @@ done
 case "$out: $*" in
 */libmoe.a:*--lib*) printf '!<arch>\n' > "$out" ;;
 *:*" -c "*/moe_*.cu | *:*" -c "*/mmvq_gguf.cu | *:*" -c "*/mmq_*.cu) : > "$out" ;;
-*) exec "$SLUICE_NVCC" "$@" ;;
+*) exec "$XTASK_NVCC" "$@" ;;
 esac

@@ -61,7 +61,7 @@ impl Toolkit {
         LEFT_OUT.iter().for_each(|name| {
             command.env_remove(name);
         });
-        command.env("SLUICE_NVCC", self.bin.join("nvcc"));
+        command.env("XTASK_NVCC", self.bin.join("nvcc"));
         // Every core: half of them is its own choice.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         command.env("CUDAFORGE_THREADS", cores.to_string());
@@ -148,7 +148,7 @@ mod tests {
         fs::write(&script, FRONT).unwrap();
         let run = |arguments: &str| {
             let mut command = Command::new("sh");
-            command.arg(&script).args(arguments.split(' ')).current_dir(cache.path()).env("SLUICE_NVCC", "echo");
+            command.arg(&script).args(arguments.split(' ')).current_dir(cache.path()).env("XTASK_NVCC", "echo");
             shell::text(&mut command).unwrap()
         };
         let flags = "-gencode=arch=compute_75,code=sm_75 -c -o out.o --default-stream per-thread";
