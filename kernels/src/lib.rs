@@ -11,6 +11,8 @@ pub mod health;
 #[cfg(feature = "cuda")]
 pub mod launch;
 pub mod softmax;
+#[cfg(feature = "cuda")]
+mod suite;
 
 pub use bias_activation::{Activation, dense};
 pub use element::Float;

@@ -7,12 +7,17 @@
 mod launch;
 mod reference;
 mod small;
+#[cfg(feature = "cuda")]
+mod suite;
 
 use std::fmt;
 
 use candle_core::{CpuStorage, CustomOp2, DType, InplaceOp1, Layout, Result, Shape, Tensor, bail};
 
 use crate::element::{Float, elements};
+
+#[cfg(feature = "cuda")]
+pub(crate) use suite::CASES;
 
 /// Multiplications up to which a product stays here. Provisional: it comes from one run on two busy cores, of a build in
 /// which not all of gemm's dependencies were optimised, so gemm looked slower than it is. There the small path was ahead
@@ -45,6 +50,20 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// One of each, for who tries them all.
+    #[cfg(any(test, feature = "cuda"))]
+    const EACH: [Self; 9] = [
+        Self::Identity,
+        Self::Relu,
+        Self::LeakyRelu(0.1),
+        Self::Elu(1.5),
+        Self::Sigmoid,
+        Self::Tanh,
+        Self::Gelu,
+        Self::GeluTanh,
+        Self::Softplus,
+    ];
+
     /// Of one element.
     #[inline(always)]
     pub fn apply<T: Float>(self, x: T) -> T {
@@ -286,7 +305,3 @@ fn x_dtype(storage: &CpuStorage) -> DType {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-#[cfg(feature = "cuda")]
-mod launch_tests;

@@ -1,8 +1,9 @@
 //! The plain version, in double precision: what the fast ones are compared with.
-#![cfg(test)]
+#![cfg(any(test, feature = "cuda"))]
 
 use super::Activation;
 
+#[cfg(test)]
 pub(super) fn dense(x: &[f64], weight: &[f64], bias: &[f64], [m, k, n]: [usize; 3], act: Activation) -> Vec<f64> {
     let mut out = Vec::new();
     for row in 0..m {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use candle_core::{Device, Error, Result, Tensor};
 
-use super::{Absent, Element, Facts, Fault, Memory};
+use super::{Absent, Ceiling, Details, Element, Facts, Fault, Memory, Scale};
 
 /// An open device, of which there is none in this build.
 #[derive(Debug, Clone)]
@@ -13,6 +13,24 @@ pub struct Gpu(Infallible);
 /// A tensor on its way to a device.
 #[derive(Debug)]
 pub enum Transfer {}
+
+/// What a device does over and over, to see how fast it can.
+#[derive(Debug)]
+pub enum Work {}
+
+/// A question to our kernels.
+#[derive(Debug)]
+pub struct Case {
+    /// The folder of the kernels that it asks.
+    pub op: &'static str,
+    /// What holds where it passes.
+    pub name: &'static str,
+}
+
+/// Every question there is: none, in this build.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    std::iter::empty()
+}
 
 /// The devices that the driver shows.
 ///
@@ -42,6 +60,14 @@ impl Gpu {
 
     #[must_use]
     pub const fn candle(&self) -> Device {
+        match self.0 {}
+    }
+
+    pub const fn details(&self) -> Result<Details> {
+        match self.0 {}
+    }
+
+    pub const fn work(&self, _: Ceiling, _: Scale) -> Result<Work> {
         match self.0 {}
     }
 
@@ -85,5 +111,21 @@ impl Transfer {
 
     pub const fn step(&mut self, _: &Gpu) -> Result<Option<Tensor>> {
         match *self {}
+    }
+}
+
+#[expect(clippy::missing_errors_doc, reason = "they are described where they can be called")]
+#[expect(missing_docs, reason = "they are described where they can be called")]
+impl Work {
+    pub const fn run(&mut self, _: u32) -> Result<()> {
+        match *self {}
+    }
+}
+
+#[expect(clippy::missing_errors_doc, reason = "they are described where they can be called")]
+#[expect(missing_docs, reason = "they are described where they can be called")]
+impl Case {
+    pub const fn run(&self, gpu: &Gpu) -> Result<()> {
+        match gpu.0 {}
     }
 }

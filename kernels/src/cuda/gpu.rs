@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::{fmt, mem};
 
+use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, CudaView, CudaViewMut};
 use candle_core::cuda_backend::{CudaError, WrapErr};
 use candle_core::op::BackpropOp;
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 use super::memory::pieces;
 use super::pool::Pool;
 use super::staging::{self, Staging};
-use super::{Absent, Element, Facts, Fault, Memory, found};
+use super::{Absent, Details, Element, Facts, Fault, Memory, found, said};
 use crate::launch::Counts;
 
 /// Tensors that are counted at once, which is more than a model has outputs.
@@ -82,6 +83,23 @@ impl Gpu {
         &self.0.facts
     }
 
+    /// What else it tells of itself.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn details(&self) -> Result<Details> {
+        let driver = cuda_lazy::presence().map_err(Error::wrap)?;
+        let stream = self.stream();
+        let context = stream.context();
+        let multiprocessors = context.attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT).w()?;
+        Ok(Details {
+            driver_cuda: driver.version.to_string(),
+            capability: context.compute_capability().w()?,
+            multiprocessors,
+            memory_bytes: self.memory()?.total_bytes,
+        })
+    }
+
     /// As the engine knows it.
     #[must_use]
     pub fn candle(&self) -> Device {
@@ -108,6 +126,11 @@ impl Gpu {
         self.memory()
     }
 
+    /// Waits for all work.
+    pub(super) fn settle(&self) -> Result<()> {
+        self.opened().staging.lock().settle()
+    }
+
     /// What ended it, if something was seen to.
     #[must_use]
     pub fn lost(&self) -> Option<&Fault> {
@@ -121,7 +144,7 @@ impl Gpu {
         let mut staging = self.opened().staging.lock();
         // The first answer may be an error that a drop left behind, which is told once.
         if let Err(error) = staging.settle().or_else(|_| staging.settle()) {
-            let _first = self.0.lost.set(Fault(error.to_string()));
+            let _first = self.0.lost.set(Fault(said(&error)));
         }
         self.lost()
     }

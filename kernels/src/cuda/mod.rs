@@ -7,6 +7,8 @@
 #[cfg(not(feature = "cuda"))]
 mod absent;
 mod cache;
+mod ceiling;
+mod facts;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod memory;
@@ -14,41 +16,35 @@ mod memory;
 mod pool;
 #[cfg(feature = "cuda")]
 mod presence;
+mod said;
 #[cfg(feature = "cuda")]
 mod staging;
 #[cfg(feature = "cuda")]
 mod transfer;
+#[cfg(feature = "cuda")]
+mod work;
 
 #[cfg(not(feature = "cuda"))]
-pub use absent::{Gpu, Transfer, found, is_out_of_memory};
+pub use absent::{Case, Gpu, Transfer, Work, cases, found, is_out_of_memory};
 pub use cache::keep_compiled_in;
+pub use ceiling::{Amount, Ceiling, Scale};
+pub use facts::{Details, Facts};
 #[cfg(feature = "cuda")]
 pub use gpu::{Gpu, is_out_of_memory};
 pub use memory::{Memory, PIECE_BYTES, pieces};
 #[cfg(feature = "cuda")]
 pub use presence::found;
+pub use said::said;
 #[cfg(feature = "cuda")]
 pub use transfer::Transfer;
+#[cfg(feature = "cuda")]
+pub use work::Work;
+
+#[cfg(feature = "cuda")]
+pub use crate::suite::{Case, cases};
 
 /// Whether this build can use a CUDA device at all.
 pub const BUILT: bool = cfg!(feature = "cuda");
-
-/// What a device is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
-    /// Counted from 0, as the driver counts the devices that it shows.
-    pub index: usize,
-    /// As the driver says it.
-    pub name: String,
-}
-
-impl Facts {
-    /// Whether this is no GPU but a stand-in for one, which its name says.
-    #[must_use]
-    pub fn simulated(&self) -> bool {
-        self.name.to_ascii_lowercase().contains("simulated")
-    }
-}
 
 /// Why there is no device to use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,18 +80,10 @@ impl Element for f32 {}
 impl Element for f64 {}
 
 #[cfg(test)]
+#[cfg(not(feature = "cuda"))]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_stand_in_says_so_in_its_name() {
-        let named = |name: &str| Facts { index: 0, name: name.to_owned() }.simulated();
-        assert!(named("Tesla T4 (simulated by sluice's stand-in)"));
-        assert!(named("SIMULATED"));
-        assert!(!named("Tesla T4"));
-    }
-
-    #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_build_without_cuda_says_so() {
         assert_eq!(found(), Err(Absent::NotBuilt));

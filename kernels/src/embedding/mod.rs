@@ -3,12 +3,16 @@
 #[cfg(feature = "cuda")]
 mod launch;
 mod reference;
+#[cfg(feature = "cuda")]
+mod suite;
 
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor, bail};
 
 use crate::element::elements;
 #[cfg(feature = "cuda")]
 pub use launch::gather_on_device;
+#[cfg(feature = "cuda")]
+pub(crate) use suite::CASES;
 
 /// Why rows could not be gathered.
 #[derive(Debug)]
@@ -145,7 +149,3 @@ impl Geometry {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-#[cfg(feature = "cuda")]
-mod launch_tests;

@@ -5,9 +5,13 @@
 #[cfg(feature = "cuda")]
 mod launch;
 mod reference;
+#[cfg(feature = "cuda")]
+mod suite;
 
 #[cfg(feature = "cuda")]
 pub use launch::count_on_device;
+#[cfg(feature = "cuda")]
+pub(crate) use suite::CASES;
 
 macro_rules! counter {
     ($name:ident, $bits:ty, $exponent:literal, $what:literal) => {
@@ -33,7 +37,3 @@ counter!(non_finite_f64, u64, 0x7ff0_0000_0000_0000, "double precision");
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-#[cfg(feature = "cuda")]
-mod launch_tests;

@@ -5,7 +5,6 @@
 mod counts;
 mod grid;
 mod module;
-pub(crate) mod testing;
 
 use candle_core::cuda_backend::cudarc::driver::CudaView;
 use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage};

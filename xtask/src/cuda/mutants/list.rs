@@ -15,9 +15,9 @@ impl Mutant {
     /// The tests that look at this file: of its op, or where it is of all ops, of the one that uses all of it.
     pub(super) fn tests(&self) -> &'static str {
         match self.file.split_once('/') {
-            Some(("bias_activation", _)) => "bias_activation::launch_tests",
-            Some(("embedding", _)) => "embedding::launch_tests",
-            _ => "health::launch_tests",
+            Some(("bias_activation", _)) => "bias_activation::suite",
+            Some(("embedding", _)) => "embedding::suite",
+            _ => "health::suite",
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn run(root: &Path, tools: &mut Tools) -> Result<()> {
         target: std::path::absolute(super::target(root))?,
         standin: standin::folder(root)?,
     };
-    ensure!(world.tests(&toolkit, "launch_tests")?.is_none(), "the kernels' tests fail without any fault");
+    ensure!(world.tests(&toolkit, "suite")?.is_none(), "the kernels' tests fail without any fault");
     let mut survivors = Vec::new();
     for mutant in MUTANTS {
         let place = format!("{} ({})", mutant.what, mutant.file);
