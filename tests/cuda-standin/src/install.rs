@@ -21,9 +21,9 @@ pub fn lay_out(library: &Path, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Where cargo puts the library that belongs to a test of this crate: beside the test's program. A copy one folder up is of
-/// the last `cargo build`, which may be older.
-pub fn beside(test: &Path) -> Option<PathBuf> {
-    let library = test.with_file_name("libcuda_standin.so");
+/// Where cargo puts the library that belongs to a program or a test of this crate: beside it. A copy one folder up from a test
+/// is of the last `cargo build`, which may be older.
+pub fn beside(program: &Path) -> Option<PathBuf> {
+    let library = program.with_file_name("libcuda_standin.so");
     library.is_file().then_some(library)
 }

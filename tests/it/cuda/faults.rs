@@ -12,10 +12,11 @@ use tests::sandbox::Sandbox;
 use super::{asked, bump, counted, memory, reported, sandbox, serving};
 use crate::child::Process;
 
-const SMALL: &str = "serving: {maxBatchSize: 2}\nstrategy: {canary: {steps: [], scaleDownDelaySeconds: 0}}\n";
+pub(super) const SMALL: &str =
+    "serving: {maxBatchSize: 2}\nstrategy: {canary: {steps: [], scaleDownDelaySeconds: 0}}\n";
 
 /// Allocations and launches until the first version is up.
-async fn brought_up() -> (u64, u64) {
+pub(super) async fn brought_up() -> (u64, u64) {
     let sandbox = sandbox("v1.0.0", SMALL).unwrap();
     let process = serving(&sandbox, "");
     process.until(|model| model["phase"] == "Healthy").await;

@@ -5,7 +5,10 @@
 //! `CUDA_STANDIN_REPORT` names, and each test here demands that there is nothing.
 
 mod faults;
+mod ours;
 mod parity;
+mod room;
+mod slow;
 mod start;
 mod swaps;
 mod transformer;

@@ -1,32 +1,68 @@
 //! What stands in for CUDA's libraries: built, and put where the dynamic linker finds it by their names.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::shell;
 
-/// The libraries that it is.
-const NAMES: [&str; 3] = ["libcuda.so.1", "libcublas.so.13", "libcurand.so.10"];
-
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// The folder, for `LD_LIBRARY_PATH`. One file under three names: loaded under each, it is one library with one state.
+/// The folder, for `LD_LIBRARY_PATH`. Its own program knows the names.
 pub(crate) fn folder(root: &Path) -> Result<PathBuf> {
-    shell::run(shell::cargo(root).args(["build", "--package=cuda-standin"]), LIMIT)?;
-    let target = std::path::absolute(super::target(root))?;
-    let folder = target.join("cuda-standin");
-    fs::create_dir_all(&folder)?;
-    for name in NAMES {
-        let link = folder.join(name);
-        if link.symlink_metadata().is_ok() {
-            fs::remove_file(&link)?;
-        }
-        let library = target.join("debug/libcuda_standin.so");
-        symlink(&library, &link).with_context(|| format!("cannot link {} as {name}", library.display()))?;
-    }
+    let folder = std::path::absolute(super::target(root))?.join("cuda-standin");
+    let mut build = shell::cargo(root);
+    shell::run(build.args(["run", "--quiet", "--package=cuda-standin", "--"]).arg(&folder), LIMIT)?;
     Ok(folder)
+}
+
+/// What the stand-in finds wrong in processes that are started with it, a file for each of them.
+pub(super) struct Findings(TempDir);
+
+impl Findings {
+    /// Of processes that are still to be started.
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self(tempfile::tempdir().context("cannot make a temporary folder")?))
+    }
+
+    /// Has the processes of `command` write theirs, where it does not say so itself.
+    pub(super) fn of<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("CUDA_STANDIN_REPORT", self.0.path().join("%p.json"))
+    }
+
+    /// Fails where there is one, or where no process has used the stand-in.
+    pub(super) fn none(&self) -> Result<()> {
+        let mut processes = 0;
+        for file in fs::read_dir(self.0.path())? {
+            let found: Value = serde_json::from_slice(&fs::read(file?.path())?).context("a report of the stand-in")?;
+            let reports = found["reports"].as_array().context("a report of the stand-in is a list")?;
+            ensure!(reports.is_empty(), "the stand-in found {:#}", found["reports"]);
+            processes += 1;
+        }
+        ensure!(processes > 0, "no process has used the stand-in");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_of_any_process_are_a_failure_and_so_is_none_that_looked() {
+        let findings = Findings::new().unwrap();
+        let write = |name: &str, text: &str| fs::write(findings.0.path().join(name), text).unwrap();
+        assert!(findings.none().unwrap_err().to_string().contains("no process"));
+        write("1.json", r#"{"reports": []}"#);
+        findings.none().unwrap();
+        write("2.json", r#"{"reports": [{"kind": "race"}]}"#);
+        assert!(findings.none().unwrap_err().to_string().contains("race"));
+        write("2.json", "{}");
+        assert!(findings.none().is_err());
+    }
 }
