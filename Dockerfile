@@ -1,17 +1,19 @@
 # The image that serves models: the program, what it links, certificates, and nothing else. No shell, no package manager.
 #
-#   docker build -t registry.example.com/ml/sluice:0.1.0 \
+#   docker build -t registry.example.com/ml/sluice:0.1.0 --build-arg DEVICE=cuda \
 #       --build-arg REVISION="$(git rev-parse HEAD)" --build-arg CREATED="$(git log -1 --format=%cI)" .
 #
-# `cargo xtask image` builds it with buildah and starts it as the Deployment does. It is for the CPU; the image for GPUs
-# comes with the CUDA build.
+# With DEVICE=cuda it runs on GPUs, and on the CPU where there is none; it holds the libraries of CUDA that the program opens,
+# and the driver's own comes from the node. Without, it is for the CPU alone, and a tenth as large: its tag ends with `-cpu`.
+# `cargo xtask image --gpu` and `cargo xtask image` build them with buildah and start them as the Deployment does.
+ARG DEVICE=cpu
 
 # Any image of Debian 12 with Rust, a C compiler and certificates. The digest is what counts; a newer one of the same tag has
 # Debian's newer repairs: docker buildx imagetools inspect rust:1.95.0-bookworm --format '{{.Manifest.Digest}}'
 ARG BUILD_BASE=docker.io/library/rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1
 
 # Compiles.
-FROM ${BUILD_BASE} AS program
+FROM ${BUILD_BASE} AS program-cpu
 WORKDIR /src
 COPY . .
 # What was compiled stays in the mounts, which are no part of an image, so the program is copied out of them. Cargo tells by
@@ -21,6 +23,18 @@ RUN --mount=type=cache,id=sluice-registry,target=/usr/local/cargo/registry \
     find . -path ./target -prune -o -type f -exec touch {} + \
     && cargo build --locked --release --package server --bin sluice \
     && install -D target/release/sluice /out/sluice
+
+# Compiles for GPUs too, with the compiler that xtask pins, and lays CUDA's libraries beside the program.
+FROM ${BUILD_BASE} AS program-cuda
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,id=sluice-registry,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=sluice-target-cuda,target=/src/target \
+    --mount=type=cache,id=sluice-tools,target=/var/cache/xtask \
+    find . -path ./target -prune -o -type f -exec touch {} + \
+    && XTASK_CACHE=/var/cache/xtask cargo run --locked --quiet --package xtask -- cuda --pinned --ship /out
+
+FROM program-${DEVICE} AS program
 
 # Lists the crates that are linked.
 FROM ${BUILD_BASE} AS sbom
@@ -35,17 +49,18 @@ RUN --mount=type=cache,id=sluice-registry,target=/usr/local/cargo/registry \
 FROM ${BUILD_BASE} AS files
 WORKDIR /src
 COPY image/files.sh LICENSE ./
-COPY --from=program /out/sluice ./
+COPY --from=program /out ./
 COPY --from=sbom /out/sluice.cdx.json ./
 RUN ./files.sh /image && install -d -m 0700 /cache/sluice
 
-FROM scratch
+FROM scratch AS image-cpu
 COPY --from=files --chown=0:0 /image /
 # The one place that it writes to.
 COPY --from=files --chown=10001:10001 /cache /var/cache
 
 # By default the server listens to its own machine only, which in a container is nobody.
 ENV PATH=/usr/bin \
+    TMPDIR=/var/cache/sluice \
     SLUICE_HTTP=0.0.0.0:8000 \
     SLUICE_GRPC=0.0.0.0:8001 \
     SLUICE_ADMIN=0.0.0.0:8002 \
@@ -62,6 +77,13 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["slu
 ENTRYPOINT ["sluice"]
 CMD ["serve"]
 
+FROM image-cpu AS image-cuda
+# Where the node's driver is: GKE mounts it there. NVIDIA's own runtime reads the other two, and finds a place for it.
+ENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64 \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+
+FROM image-${DEVICE}
 # Last, because they change with every commit.
 ARG SOURCE=https://git.example.com/ml/sluice
 ARG VERSION=0.1.0

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Gathers what the image holds, below FOLDER: files.sh FOLDER. Beside this file lie the program, its SBOM and the licence.
+# Gathers what the image holds, below FOLDER: files.sh FOLDER. Beside this file lie the program, its SBOM and the licence, and
+# for GPUs in lib/ and licenses/ what of CUDA it opens.
 #
 # Runs where the program was compiled, so the libraries are those that it was linked with. Each belongs to a package of
 # Debian's, whose licence and record come along: scanners read the records to know what is there.
@@ -29,7 +30,23 @@ ln -s usr/lib64 "$root/lib64"
 install -m 0755 sluice "$root/usr/bin/sluice"
 install -m 0644 LICENSE sluice.cdx.json "$root/usr/share/doc/sluice/"
 
-for library in $(ldd sluice | grep -o '/[^ ]*'); do
+# NVIDIA's, which are of no package.
+ours=$PWD/lib
+for library in "$ours"/*.so.*; do
+    [ ! -e "$library" ] || install -D -m 0644 "$library" "$root/usr/lib/x86_64-linux-gnu/$(basename "$library")"
+done
+for license in licenses/*; do
+    [ ! -e "$license" ] || install -D -m 0644 "$license" "$root/usr/share/doc/$(basename "$license")/copyright"
+done
+
+linked() {
+    # Where a pattern matches nothing there is no library of NVIDIA's.
+    for object in sluice "$ours"/*.so.*; do
+        [ ! -e "$object" ] || LD_LIBRARY_PATH=$ours ldd "$object" | grep -o '/[^ ]*'
+    done | grep -v "^$ours/" | sort -u
+}
+
+for library in $(linked); do
     take "$library" "$(dpkg --search "$library" | cut -d : -f 1)"
 done
 take /etc/ssl/certs/ca-certificates.crt ca-certificates

@@ -23,6 +23,7 @@ PROGRAMS |= {"mlflow", "mv", "perl", "rm", "sed", "sluice", "terraform"}
 # What other checks of the project run.
 ELSEWHERE = {
     "cargo xtask image",
+    "cargo xtask image --gpu",
     "cargo xtask test-deploy",
     "cargo xtask test-deploy --only six-steps",
     "cargo test -p tests cluster",

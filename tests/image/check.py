@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import contents
+import gpu
 import sbom
 import serving
 import trust
@@ -25,6 +26,7 @@ def arguments():
     for flag in ("--deploy", "--zoo", "--lock", "--config", "--files"):
         parser.add_argument(flag, required=True, type=lambda text: Path(text).absolute())
     parser.add_argument("--image", required=True)
+    parser.add_argument("--standin", type=Path, help="what stands in for a driver: the image is for GPUs")
     return parser.parse_args()
 
 
@@ -87,6 +89,8 @@ def main():
         expected(tally, image, given.deploy, deployment)
         ready = serving.deployed(tally, given, image, tree, deployment)
         serving.alone(tally, given, image, tree)
+        if given.standin:
+            gpu.check(tally, given, image, tree)
     serving.unhealthy(tally, image)
     trust.check(tally, image)
     failed = tally.finish()

@@ -17,8 +17,9 @@ class Image:
     """Its name, what it says of itself, and its files."""
 
     def __init__(self, given):
-        self.name, self.files = given.image, given.files
-        self.version = given.image.rpartition(":")[2]
+        # What the deploy tree runs is for GPUs; the other one has a tag that says so, and is the same in everything else.
+        self.name, self.files = given.image.removesuffix("-cpu"), given.files
+        self.version = self.name.rpartition(":")[2]
         self.config = json.loads(given.config.read_text(encoding="utf-8"))["config"]
         self.entries = list(contents.entries(given.files))
         self.user = int(self.config["User"].partition(":")[0])

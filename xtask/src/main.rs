@@ -95,6 +95,7 @@ printed, and what comes of each is checked; `--play-only PROGRAM` does only that
     #[command(after_help = "\
 Examples:
   cargo xtask image                                    compiled in the image's builder; leaves a file to push
+  cargo xtask image --gpu                              the same for GPUs, which takes a quarter of an hour and 10 GB
   cargo xtask image --program target/release/sluice    a minute, without compiling
 
 Needs root, Debian 12's packages buildah, crun and debootstrap (installed where they are missing), and

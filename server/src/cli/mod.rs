@@ -8,9 +8,11 @@ mod annotation;
 mod bump;
 mod check;
 mod client;
+mod demo;
 mod exit;
 mod explain;
 mod files;
+mod gpu_selftest;
 mod label;
 mod mlflow;
 mod output;
@@ -79,6 +81,7 @@ enum Command {
     Report(report::Args),
     Predict(predict::Args),
     Explain(explain::Args),
+    GpuSelftest(gpu_selftest::Args),
 }
 
 /// Runs the command line of this process.
@@ -127,6 +130,7 @@ impl Command {
         match self {
             Self::Validate(args) => validate::run(&args, console),
             Self::Explain(args) => explain::run(&args, console),
+            Self::GpuSelftest(args) => on_all_cores(gpu_selftest::run(args, console)),
             // What serves uses every core; what asks needs one thread.
             Self::Quickstart(args) => on_all_cores(quickstart::run(args, console)),
             Self::Serve(args) => {

@@ -1,6 +1,6 @@
 //! Which device `--device` means, by what the driver shows.
 
-use models::cuda::{Absent, Facts};
+use models::cuda::{self, Absent, Facts};
 
 /// What models will run on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,16 @@ pub(super) fn choose(
             exactly(index, allow_simulated, found()).map_err(|why| format!("--device cuda:{index}: {why}"))
         }
     }
+}
+
+/// The driver's number of the GPU `cuda:index`.
+///
+/// # Errors
+/// There is none, or only one that is simulated where that is not allowed.
+pub fn gpu_index(index: u32, allow_simulated: bool) -> Result<usize, String> {
+    let found = cuda::found().map_err(|absent| absent.to_string())?;
+    let index = usize::try_from(index).unwrap_or(usize::MAX);
+    exactly(index, allow_simulated, Ok(found)).map(|_| index)
 }
 
 fn exactly(index: usize, allow_simulated: bool, found: Result<Vec<Facts>, Absent>) -> Result<Choice, String> {

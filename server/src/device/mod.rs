@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
 
+pub use choice::gpu_index;
 pub use executable::Executable;
 use executable::Loaded;
 pub use gpu::PlaceError;

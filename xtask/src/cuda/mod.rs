@@ -7,6 +7,8 @@ mod elf;
 mod gate;
 mod mutants;
 mod program;
+mod selftest;
+mod ship;
 mod standin;
 mod start;
 mod steps;
@@ -38,8 +40,11 @@ pub(crate) struct BuildOptions {
     /// Compile candle's kernels for GGUF too, which sluice never calls: twelve minutes of one core
     #[arg(long)]
     gguf: bool,
+    /// Leave the program there, with the libraries of CUDA that it opens and their licences
+    #[arg(long, value_name = "DIR")]
+    ship: Option<PathBuf>,
     /// Write the list of CUDA's functions that are called, instead of building what ships
-    #[arg(long)]
+    #[arg(long, conflicts_with = "ship")]
     symbols: bool,
 }
 
@@ -64,6 +69,9 @@ pub(crate) fn build(options: &BuildOptions) -> Result<()> {
     }
     let built = program::build(&root, &toolkit, Build::Release, options.gguf)?;
     elf::needs_no_cuda(&built.program)?;
+    if let Some(folder) = &options.ship {
+        ship::lay_out(folder, &built, &mut tools)?;
+    }
     println!("cuda program={} nvcc={} gguf={}", built.program.display(), toolkit.version, options.gguf);
     Ok(())
 }
@@ -82,6 +90,11 @@ pub(crate) fn test(options: &TestOptions) -> Result<()> {
     let outcome = test::run_steps("test-cuda", STEPS, &options.only);
     println!("{}", line(&figures)?);
     outcome
+}
+
+/// A folder of what stands in for CUDA's libraries, under their names.
+pub(crate) fn standin_folder(root: &Path) -> Result<PathBuf> {
+    standin::folder(root)
 }
 
 /// The compiler that checks are made with.

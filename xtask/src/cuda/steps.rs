@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::standin::Findings;
 use super::suites::{CANDLE, CUDARC};
-use super::{elf, gate, mutants, pinned, prepared, program, standin, start, suites, symbols};
+use super::{elf, gate, mutants, pinned, prepared, program, selftest, standin, start, suites, symbols};
 use crate::setup::{Need, Tools};
 use crate::shell;
 use crate::steps::{Run, Step};
@@ -34,6 +35,11 @@ pub(super) const STEPS: &[Step] = &[
         ..check("start", "the program starts with and without CUDA, and says what it found", &[Run::Own(start::check)])
     },
     check("kernels", "our kernels answer on the stand-in as their references do", &[Run::Own(kernels)]),
+    check(
+        "selftest",
+        "`sluice gpu-selftest` passes on the stand-in, and notices a device that fails",
+        &[Run::Own(selftest::check)],
+    ),
     Step {
         limit: COMPILE_LIMIT,
         ..check(
@@ -94,21 +100,23 @@ fn linked(root: &Path, tools: &mut Tools) -> Result<()> {
 
 fn kernels(root: &Path, tools: &mut Tools) -> Result<()> {
     let toolkit = pinned(tools)?;
-    let standin = standin::folder(root)?;
+    let (standin, findings) = (standin::folder(root)?, Findings::new()?);
     let mut test = shell::cargo(root);
     toolkit.export(&mut test)?;
     test.args(["test", "--package=kernels", "--features=kernels/cuda"]).env("LD_LIBRARY_PATH", standin);
-    shell::run(&mut test, COMPILE_LIMIT)
+    shell::run(findings.of(&mut test), COMPILE_LIMIT)?;
+    findings.none()
 }
 
 /// Of the whole workspace, so that it shares what `build` has compiled.
 fn server(root: &Path, tools: &mut Tools) -> Result<()> {
     let toolkit = pinned(tools)?;
-    let standin = standin::folder(root)?;
+    let (standin, findings) = (standin::folder(root)?, Findings::new()?);
     let mut test = shell::cargo(root);
     toolkit.export(&mut test)?;
     test.args(["test", "--workspace", "--test=it", program::TEST_FEATURES, "--", "cuda::"]);
-    shell::run(test.env("LD_LIBRARY_PATH", standin), COMPILE_LIMIT)
+    shell::run(findings.of(&mut test).env("LD_LIBRARY_PATH", standin), COMPILE_LIMIT)?;
+    findings.none()
 }
 
 fn lint(root: &Path, tools: &mut Tools) -> Result<()> {

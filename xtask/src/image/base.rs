@@ -18,8 +18,8 @@ use crate::shell;
 /// Debian 12, as in the Dockerfile.
 const SUITE: &str = "bookworm";
 
-/// What building sluice needs besides Rust, and the certificates that go into the image.
-const PACKAGES: &str = "ca-certificates,gcc,libc6-dev";
+/// What building sluice needs besides Rust (C++ and Python only for CUDA), and the certificates that go into the image.
+const PACKAGES: &str = "ca-certificates,g++,gcc,libc6-dev,python3-venv";
 
 /// Debian's own repairs of it: the image holds its libraries.
 const SECURITY: &str = "deb http://deb.debian.org/debian-security bookworm-security main\n";

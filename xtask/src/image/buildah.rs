@@ -33,6 +33,8 @@ pub(super) struct Build<'a> {
     pub(super) program: Option<&'a Path>,
     /// What the image says of itself.
     pub(super) labels: &'a Labels,
+    /// `cpu` or `cuda`.
+    pub(super) device: &'a str,
     /// What the image is called.
     pub(super) name: &'a str,
 }
@@ -78,8 +80,13 @@ impl Storage {
         // The format that has a place for the health check. Dates are the commit's, so that one commit gives one layer.
         command.args(["--isolation", "chroot", "--format", "docker", "--pull-never", "--timestamp", timestamp]);
         command.args(["--tag", build.name]);
-        let arguments =
-            [("BUILD_BASE", build.base), ("VERSION", version), ("REVISION", revision), ("CREATED", created)];
+        let arguments = [
+            ("BUILD_BASE", build.base),
+            ("DEVICE", build.device),
+            ("VERSION", version),
+            ("REVISION", revision),
+            ("CREATED", created),
+        ];
         for (name, value) in arguments {
             command.arg("--build-arg").arg(format!("{name}={value}"));
         }
@@ -141,6 +148,7 @@ mod tests {
             kept: Path::new("/cache"),
             program,
             labels: &labels,
+            device: "cuda",
             name: "sluice:0.1.0",
         };
         let command = Storage::at("/storage".into()).building(&build);
@@ -151,7 +159,7 @@ mod tests {
     #[test]
     fn only_the_base_is_replaced() {
         let words = words(None);
-        assert!(words.contains("--build-arg BUILD_BASE=localhost/base "), "{words}");
+        assert!(words.contains("--build-arg BUILD_BASE=localhost/base --build-arg DEVICE=cuda "), "{words}");
         assert!(words.contains("--volume /opt/rust:/usr/local/toolchain:ro /src"), "{words}");
         assert!(!words.contains("--build-context"), "{words}");
     }
@@ -166,9 +174,8 @@ mod tests {
     fn the_dockerfile_has_the_stage_and_the_arguments() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let dockerfile = fs::read_to_string(root.join("Dockerfile")).unwrap();
-        for line in
-            ["ARG BUILD_BASE=", "ARG VERSION=", "ARG REVISION", "ARG CREATED", "COPY --from=program /out/sluice "]
-        {
+        let arguments = ["ARG BUILD_BASE=", "ARG DEVICE=", "ARG VERSION=", "ARG REVISION", "ARG CREATED"];
+        for line in arguments.into_iter().chain(["FROM program-${DEVICE} AS program", "COPY --from=program /out "]) {
             assert!(dockerfile.lines().any(|it| it.starts_with(line)), "{line}");
         }
     }

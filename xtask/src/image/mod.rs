@@ -17,19 +17,19 @@ use clap::Args;
 
 use crate::cache::Cache;
 use crate::setup::{Need, Tools};
-use crate::shell;
+use crate::{cuda, shell};
 use base::Base;
 use buildah::{Build, Storage, Unpacked};
 use labels::Labels;
 
-/// What the image is called; the part after the colon is the version.
+/// What the image is called; after the colon comes the version, and `-cpu` where it is for no GPU.
 const NAME: &str = "registry.example.com/ml/sluice";
 
 /// Where it has its SBOM.
 const SBOM: &str = "usr/share/doc/sluice/sluice.cdx.json";
 
 /// How long compiling may take, everything included.
-const COMPILE_LIMIT: Duration = Duration::from_secs(60 * 60);
+const COMPILE_LIMIT: Duration = Duration::from_secs(90 * 60);
 
 /// How long looking at the image may take: the server is started and stopped a few times.
 const CHECK_LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -38,8 +38,11 @@ const CHECK_LIMIT: Duration = Duration::from_secs(5 * 60);
 #[derive(Args)]
 pub(crate) struct Options {
     /// Take this program, from `cargo build --release`, instead of compiling one in the image's builder
-    #[arg(long, value_name = "PROGRAM")]
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "gpu")]
     program: Option<PathBuf>,
+    /// The one for GPUs, with the libraries of CUDA that the program opens
+    #[arg(long)]
+    gpu: bool,
 }
 
 /// Builds and checks the image.
@@ -56,7 +59,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let storage = Storage::at(base.storage());
     storage.clear()?;
     let labels = Labels::read(&root)?;
-    let image = format!("{NAME}:{}", labels.version);
+    let (device, end) = if options.gpu { ("cuda", "") } else { ("cpu", "-cpu") };
+    let image = format!("{NAME}:{}{end}", labels.version);
     let work = tempfile::tempdir().context("cannot make a temporary folder")?;
     let program = options.program.as_deref().map(|program| stage_of(program, work.path())).transpose()?;
     storage.build(
@@ -67,6 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             kept: &cache.folder("image-mounts")?,
             program: program.as_deref(),
             labels: &labels,
+            device,
             name: &image,
         },
         COMPILE_LIMIT,
@@ -77,7 +82,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         // Said before, since the last line is the figures'.
         println!("what passes is left in {}", folder.display());
     }
-    check(&root, &tools, &image, &unpacked)?;
+    let standin = options.gpu.then(|| cuda::standin_folder(&root)).transpose()?;
+    check(&root, &tools, &image, &unpacked, standin.as_deref())?;
     shipped.map_or(Ok(()), |folder| export(&folder, &storage, &image, &unpacked))
 }
 
@@ -90,7 +96,7 @@ fn stage_of(program: &Path, work: &Path) -> Result<PathBuf> {
 }
 
 /// Looks at the image and starts it, with the programs of `tests/image`.
-fn check(root: &Path, tools: &Tools, image: &str, unpacked: &Unpacked) -> Result<()> {
+fn check(root: &Path, tools: &Tools, image: &str, unpacked: &Unpacked, standin: Option<&Path>) -> Result<()> {
     let mut command = shell::program(tools.place(Need::Deploy)?, root);
     command.arg("tests/image/check.py");
     for (flag, path) in [("--deploy", "deploy"), ("--zoo", "models/zoo"), ("--lock", "Cargo.lock")] {
@@ -98,6 +104,9 @@ fn check(root: &Path, tools: &Tools, image: &str, unpacked: &Unpacked) -> Result
     }
     command.arg("--config").arg(&unpacked.config).arg("--files").arg(&unpacked.files);
     command.args(["--image", image]);
+    if let Some(folder) = standin {
+        command.arg("--standin").arg(folder);
+    }
     // What reads manifests and starts servers is shared with the checks of the deploy tree.
     command.env("PYTHONPATH", root.join("tests/deploy")).env("PYTHONDONTWRITEBYTECODE", "1");
     shell::run(&mut command, CHECK_LIMIT)

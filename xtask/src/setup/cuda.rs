@@ -29,6 +29,12 @@ pub(super) fn nvrtc(cache: &Cache, root: &Path) -> Result<PathBuf> {
     Ok(entry.join(HOME).join("lib"))
 }
 
+/// The folder of the wheels of what ships, and of their licences.
+pub(super) fn libraries(cache: &Cache, root: &Path) -> Result<PathBuf> {
+    let wheels = root.join("image/cuda-libraries.txt");
+    cache.entry("cuda-libraries", &Key::new().with(list(&wheels)?), |folder| python::unpack(&wheels, folder))
+}
+
 /// What wheels leave out: programs may be executed, and there are names without versions to link by.
 fn complete(home: &Path) -> Result<()> {
     for folder in ["bin", "nvvm/bin"] {

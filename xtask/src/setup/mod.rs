@@ -58,6 +58,8 @@ pub(crate) enum Need {
     Cuda,
     /// The library that compiles CUDA while a program runs, in the folder `XTASK_NVRTC`.
     Nvrtc,
+    /// The wheels of the CUDA libraries that ship, unpacked in the folder `XTASK_CUDA_LIBRARIES`.
+    CudaLibraries,
     /// Debian's own driver library, in the folder `XTASK_LIBCUDA`. It is not installed.
     Libcuda,
 }
@@ -139,6 +141,7 @@ impl Tools {
             }
             Need::Cuda => Some(("XTASK_CUDA", cuda::toolkit(&self.cache, &self.root)?.into())),
             Need::Nvrtc => Some(("XTASK_NVRTC", cuda::nvrtc(&self.cache, &self.root)?.into())),
+            Need::CudaLibraries => Some(("XTASK_CUDA_LIBRARIES", cuda::libraries(&self.cache, &self.root)?.into())),
             Need::Libcuda => Some(("XTASK_LIBCUDA", libcuda::folder(&self.cache)?.into())),
             Need::Deny => Some(("PATH", path_with(&deny::folder(&self.cache)?)?)),
         })

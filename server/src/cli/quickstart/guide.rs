@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::content::{BAD, BETTER, FIRST, MODEL, TAMPERED};
 use crate::app::Addresses;
+use crate::cli::demo::content::{BAD, BETTER, FIRST, MODEL, TAMPERED};
 use crate::cli::output::{FAINT, STRONG, TYPED};
 
 /// What the commands are made of.

@@ -1,12 +1,9 @@
 //! `sluice quickstart`: deploy, watch, break and roll back real versions of a real model, in a folder of its own.
 //!
-//! The server that runs is the one of `sluice serve`, in this process. What is added: the folder ([`folder`]), callers
-//! ([`replay`]), and a terminal that tells what happens ([`story`]) and what to try ([`guide`]).
+//! The server that runs is the one of `sluice serve`, in this process. What is added: a folder and callers
+//! ([`super::demo`]), and a terminal that tells what happens ([`story`]) and what to try ([`guide`]).
 
-mod content;
-mod folder;
 mod guide;
-mod replay;
 mod story;
 
 use std::path::PathBuf;
@@ -15,6 +12,9 @@ use std::sync::Arc;
 use config::{Settings, SettingsLayer};
 use tokio::sync::watch;
 
+use super::demo::content::MODEL;
+use super::demo::folder::Folder;
+use super::demo::replay::{self, Replay};
 use super::exit::Failure;
 use super::output::{BAD, BUSY, Clean, Console, GOOD, STRONG};
 use super::serve;
@@ -22,10 +22,10 @@ use super::status::{ModelView, StatusView};
 use crate::app::{App, StartError};
 use crate::rollout::Status;
 use crate::shutdown;
-use content::MODEL;
-use folder::Folder;
 use guide::Guide;
-use replay::Replay;
+
+/// The values file, with `@…@` where paths of this machine go.
+pub(super) const VALUES: &str = include_str!("values.yaml");
 
 const HELP: &str = "\
 Examples:
@@ -63,7 +63,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, console: &mut Console) -> Result<(), Failure> {
     // Heard from the start, so that Ctrl-C works while the server comes up too.
     let mut stop = std::pin::pin!(shutdown::signal().map_err(Failure::failed)?);
-    let folder = Folder::prepare(&args.dir)?;
+    let folder = Folder::prepare(&args.dir, VALUES)?;
     let settings = settings(&args, &folder)?;
     let _logs = serve::start_logs(&settings)?;
     introduce(&folder, console)?;
@@ -168,7 +168,9 @@ impl Stage {
     }
 
     fn show(&mut self, status: &Status, console: &mut Console) -> Result<(), Failure> {
-        let Some(model) = seen(status)?.models.into_iter().find(|model| model.name == MODEL) else { return Ok(()) };
+        let Some(model) = StatusView::of(status)?.models.into_iter().find(|model| model.name == MODEL) else {
+            return Ok(());
+        };
         let ended = |event: &str| matches!(event, "promoted" | "rejected");
         let news = model.history.last() != self.seen.as_ref().and_then(|seen| seen.history.last());
         for line in story::lines(self.seen.as_ref(), &model) {
@@ -215,11 +217,4 @@ impl Stage {
         replay.stop().await;
         Some(replay.tally())
     }
-}
-
-/// The status as other commands see it.
-fn seen(status: &Status) -> Result<StatusView, Failure> {
-    serde_json::to_value(status)
-        .and_then(serde_json::from_value)
-        .map_err(|error| Failure::failed(format_args!("the status cannot be read: {error}")))
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::cli::client::Client;
 use crate::cli::exit::Failure;
+use crate::rollout::Status;
 
 /// What a server says of its models.
 #[derive(Debug, Clone, PartialEq, Deserialize, Default)]
@@ -116,6 +117,12 @@ impl StatusView {
     /// Asks a server.
     pub(crate) async fn ask(client: &Client) -> Result<Self, Failure> {
         client.get(&["status"]).await
+    }
+
+    /// What a server of this process says.
+    pub(crate) fn of(status: &Status) -> Result<Self, Failure> {
+        let view = serde_json::to_value(status).and_then(serde_json::from_value);
+        view.map_err(|error| Failure::failed(format_args!("the status cannot be read: {error}")))
     }
 
     /// The model called `name`.

@@ -1,5 +1,5 @@
-//! What the quickstart is made of, inside the binary: four signed versions of a real model, the key that signed them,
-//! and real requests. `models/zoo` says where they come from.
+//! What is inside the binary: four signed versions of a real model, the key that signed them, and real requests.
+//! `models/zoo` says where they come from.
 
 macro_rules! zoo {
     ($($path:literal),+) => {
@@ -28,26 +28,24 @@ macro_rules! files {
 }
 
 /// The model's name, in the bucket and in the values file.
-pub(super) const MODEL: &str = "fraud-detection";
+pub(in crate::cli) const MODEL: &str = "fraud-detection";
 /// The version that is served at first.
-pub(super) const FIRST: &str = "v1.0.0";
+pub(in crate::cli) const FIRST: &str = "v1.0.0";
 /// A better one.
-pub(super) const BETTER: &str = "v1.1.0";
+pub(in crate::cli) const BETTER: &str = "v1.1.0";
 /// Passes every gate, and answers part of the live traffic with NaN.
-pub(super) const BAD: &str = "v1.2.0";
+pub(in crate::cli) const BAD: &str = "v1.2.0";
 /// Changed after it was signed.
-pub(super) const TAMPERED: &str = "v1.3.0";
+pub(in crate::cli) const TAMPERED: &str = "v1.3.0";
 
 /// The public key of the demo. It protects nothing: its private half is published.
-pub(super) const PUBLIC_KEY: &[u8] = include_bytes!(zoo!("keys/zoo.pub"));
+pub(in crate::cli) const PUBLIC_KEY: &[u8] = include_bytes!(zoo!("keys/zoo.pub"));
 /// `[[9 numbers], …]`: real rows, in JSON.
-pub(super) const ROWS: &str = include_str!(zoo!("traffic/fraud-detection.json"));
-/// The values file, with `@…@` where paths of this machine go.
-pub(super) const VALUES: &str = include_str!("values.yaml");
+pub(in crate::cli) const ROWS: &str = include_str!(zoo!("traffic/fraud-detection.json"));
 
 /// A file of an artifact: its name inside, and its bytes.
 type File = (&'static str, &'static [u8]);
 
 /// The versions and their files. The manifest is last, as `push` writes it.
-pub(super) const VERSIONS: [(&str, [File; 7]); 4] =
+pub(in crate::cli) const VERSIONS: [(&str, [File; 7]); 4] =
     [(FIRST, files!("v1.0.0")), (BETTER, files!("v1.1.0")), (BAD, files!("v1.2.0")), (TAMPERED, files!("v1.3.0"))];

@@ -23,7 +23,7 @@ const IN_FLIGHT: usize = 32;
 const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The caller; stops when asked, or dropped.
-pub(super) struct Replay {
+pub(in crate::cli) struct Replay {
     counts: Arc<Counts>,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -37,7 +37,7 @@ struct Counts {
 }
 
 /// One `[…]` of the recorded rows per request, in the protocol's JSON.
-pub(super) fn requests() -> Result<Vec<String>, Failure> {
+pub(in crate::cli) fn requests() -> Result<Vec<String>, Failure> {
     let rows: Vec<Vec<f64>> =
         serde_json::from_str(ROWS).map_err(|error| Failure::failed(format_args!("the rows: {error}")))?;
     let request = |row: &Vec<f64>| {
@@ -49,7 +49,7 @@ pub(super) fn requests() -> Result<Vec<String>, Failure> {
 
 impl Replay {
     /// Starts to call the server at `http`, with `requests` in turn.
-    pub(super) fn start(http: SocketAddr, requests: Vec<String>) -> Result<Self, Failure> {
+    pub(in crate::cli) fn start(http: SocketAddr, requests: Vec<String>) -> Result<Self, Failure> {
         let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build();
         let client = client.map_err(|error| Failure::failed(format_args!("no HTTP client: {error}")))?;
         let counts = Arc::new(Counts::default());
@@ -59,15 +59,20 @@ impl Replay {
         Ok(Self { counts, stop, task })
     }
 
+    /// How many of them failed.
+    pub(in crate::cli) fn failed(&self) -> u64 {
+        self.counts.failed.load(Ordering::Relaxed)
+    }
+
     /// `1234 answered, 0 failed`.
-    pub(super) fn tally(&self) -> String {
+    pub(in crate::cli) fn tally(&self) -> String {
         let [answered, failed] =
             [&self.counts.answered, &self.counts.failed].map(|count| count.load(Ordering::Relaxed));
         format!("{answered} answered, {failed} failed")
     }
 
     /// Sends no more, and waits for what is under way.
-    pub(super) async fn stop(&mut self) {
+    pub(in crate::cli) async fn stop(&mut self) {
         self.stop.cancel();
         // A panic of the task has been reported; there is nothing to add.
         let _ = (&mut self.task).await;

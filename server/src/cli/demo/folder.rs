@@ -1,29 +1,30 @@
-//! The working folder of the quickstart: a bucket, a key and a values file. Made once, and kept from then on.
+//! A working folder: a bucket, a key and a values file. Made once, and kept from then on.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::content::{MODEL, PUBLIC_KEY, VALUES, VERSIONS};
+use super::content::{MODEL, PUBLIC_KEY, VERSIONS};
 use crate::cli::exit::Failure;
 use crate::cli::files;
 
-/// What a quickstart folder holds, and nothing else.
+/// What such a folder holds, and nothing else.
 const ENTRIES: [&str; 4] = ["bucket", "keys", "values", "cache"];
 
 /// A folder that is ready to be served from.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(in crate::cli) struct Folder {
     /// As it was named, for commands that are typed where it was named.
     named: PathBuf,
     /// The same, from the root.
     absolute: PathBuf,
     /// Whether the values file was there before.
-    pub(super) reused: bool,
+    pub(in crate::cli) reused: bool,
 }
 
 impl Folder {
-    /// Makes the folder, or completes one that is there; a values file that is there is kept as it is.
-    pub(super) fn prepare(named: &Path) -> Result<Self, Failure> {
+    /// Makes the folder, or completes one that is there; a values file that is there is kept as it is. A new one is
+    /// `values`, which has `@…@` where paths of this machine go.
+    pub(in crate::cli) fn prepare(named: &Path, values: &str) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
             Failure::failed(format_args!("cannot make {}: {error}", named.display()))
                 .hint("--dir DIR names another folder")
@@ -39,7 +40,7 @@ impl Folder {
         let folder = Self { named: named.to_owned(), absolute, reused };
         folder.fill().map_err(failed)?;
         if !reused {
-            folder.write_values()?;
+            folder.write_values(values)?;
         }
         Ok(folder)
     }
@@ -56,35 +57,35 @@ impl Folder {
         write_new(&self.absolute.join("keys").join("zoo.pub"), PUBLIC_KEY)
     }
 
-    fn write_values(&self) -> Result<(), Failure> {
+    fn write_values(&self, template: &str) -> Result<(), Failure> {
         let path = self.absolute.join("values").join(file_name());
-        let text = values(&self.bucket(), &self.absolute.join("keys").join("zoo.pub"))?;
+        let text = values(template, &self.bucket(), &self.absolute.join("keys").join("zoo.pub"))?;
         write_new(&path, text.as_bytes())
             .map_err(|error| Failure::failed(format_args!("cannot write {}: {error}", path.display())))
     }
 
     /// The versions.
-    pub(super) fn bucket(&self) -> PathBuf {
+    pub(in crate::cli) fn bucket(&self) -> PathBuf {
         self.absolute.join("bucket").join(MODEL)
     }
 
     /// The directory that is watched.
-    pub(super) fn values_dir(&self) -> PathBuf {
+    pub(in crate::cli) fn values_dir(&self) -> PathBuf {
         self.absolute.join("values")
     }
 
     /// What was pulled and decided.
-    pub(super) fn cache(&self) -> PathBuf {
+    pub(in crate::cli) fn cache(&self) -> PathBuf {
         self.absolute.join("cache")
     }
 
     /// The values file as it can be typed.
-    pub(super) fn values_file(&self) -> PathBuf {
+    pub(in crate::cli) fn values_file(&self) -> PathBuf {
         self.named.join("values").join(file_name())
     }
 
     /// Why a values file of an earlier day will not work, where that can be told.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub(in crate::cli) fn complaint(&self) -> Option<String> {
         let file = self.values_file();
         let text = match files::read_text(&file, files::VALUES_MAX) {
             Ok(text) => text,
@@ -105,13 +106,13 @@ fn file_name() -> String {
 }
 
 /// The values file for a bucket and a key on this machine.
-fn values(bucket: &Path, key: &Path) -> Result<String, Failure> {
+fn values(template: &str, bucket: &Path, key: &Path) -> Result<String, Failure> {
     let unusable = || Failure::input(format_args!("{} cannot be written in a file: URI", bucket.display()));
     let uri = reqwest::Url::from_directory_path(bucket).map_err(|()| unusable())?;
     let key = key.to_str().ok_or_else(unusable)?;
     // A string of JSON is a string of YAML too, whatever it holds.
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    Ok(VALUES.replace("@STORAGE_URI@", &quoted(&format!("{uri}{{version}}"))).replace("@PUBLIC_KEY@", &quoted(key)))
+    Ok(template.replace("@STORAGE_URI@", &quoted(&format!("{uri}{{version}}"))).replace("@PUBLIC_KEY@", &quoted(key)))
 }
 
 /// An entry that is not ours.
@@ -146,12 +147,13 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::cli::Exit;
+    use crate::cli::quickstart::VALUES;
 
     #[test]
     fn the_values_file_is_valid_wherever_the_folder_is() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["plain", "with blank", "quote\"and'more", "per%20cent", "{version}", "zoé"] {
-            let folder = Folder::prepare(&dir.path().join(name)).unwrap();
+            let folder = Folder::prepare(&dir.path().join(name), VALUES).unwrap();
             assert!(!folder.reused);
             assert_eq!(folder.complaint(), None, "{name}");
             let text = std::fs::read_to_string(folder.values_file()).unwrap();
@@ -164,11 +166,11 @@ mod tests {
     #[test]
     fn a_second_start_keeps_the_values_and_completes_the_rest() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Folder::prepare(dir.path()).unwrap();
+        let first = Folder::prepare(dir.path(), VALUES).unwrap();
         std::fs::write(first.values_file(), "mine").unwrap();
         let model = first.bucket().join("v1.0.0/model.onnx");
         std::fs::remove_file(&model).unwrap();
-        let second = Folder::prepare(dir.path()).unwrap();
+        let second = Folder::prepare(dir.path(), VALUES).unwrap();
         assert!(second.reused);
         assert!(model.exists());
         assert_eq!(std::fs::read_to_string(second.values_file()).unwrap(), "mine");
@@ -179,7 +181,7 @@ mod tests {
     fn somebody_elses_folder_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("thesis.tex"), "").unwrap();
-        let failure = Folder::prepare(dir.path()).unwrap_err();
+        let failure = Folder::prepare(dir.path(), VALUES).unwrap_err();
         assert_eq!(failure.exit, Exit::BadInput);
         assert!(failure.message.contains("thesis.tex"));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
