@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use tests::sandbox::Sandbox;
 
-use super::{asked, bump, counted, memory, reported, sandbox, serving};
+use super::{asked, bump, counted, ends_well, memory, reported, sandbox, serving};
 use crate::child::Process;
 
 pub(super) const SMALL: &str =
@@ -40,11 +40,6 @@ async fn failing_load(faults: &str) -> (Sandbox, Process, Option<u64>) {
 /// The reason of the first such event.
 fn reason<'a>(model: &'a Value, event: &str) -> Option<&'a str> {
     model["history"].as_array()?.iter().find(|it| it["event"] == event)?["reason"].as_str()
-}
-
-fn ends_well(process: Process, sandbox: &Sandbox) {
-    let (status, said) = process.terminate();
-    assert_eq!((status.code(), reported(sandbox)), (Some(0), vec![]), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -82,11 +82,21 @@ fn memory(metrics: &str, kind: &str) -> Option<u64> {
     metrics.lines().find_map(|line| line.strip_prefix(&series))?.parse().ok()
 }
 
+/// Has the server drain, which it does well and without a finding.
+fn ends_well(process: Process, sandbox: &Sandbox) {
+    let (status, said) = process.terminate();
+    assert_eq!((status.code(), reported(sandbox)), (Some(0), vec![]), "{said}");
+}
+
+/// A request for one row.
+fn row() -> String {
+    let inputs = serde_json::json!([{"name": "features", "datatype": "FP32", "shape": [1, 9], "data": vec![0.0; 9]}]);
+    serde_json::json!({ "inputs": inputs }).to_string()
+}
+
 /// One request, and what became of it.
 async fn asked(http: &str) -> (u16, String) {
-    let inputs = serde_json::json!([{"name": "features", "datatype": "FP32", "shape": [1, 9], "data": vec![0.0; 9]}]);
-    let body = serde_json::json!({ "inputs": inputs }).to_string();
-    match reqwest::Client::new().post(format!("{http}/v2/models/{MODEL}/infer")).body(body).send().await {
+    match reqwest::Client::new().post(format!("{http}/v2/models/{MODEL}/infer")).body(row()).send().await {
         Ok(response) => (response.status().as_u16(), response.text().await.unwrap_or_default()),
         Err(error) => (0, error.to_string()),
     }

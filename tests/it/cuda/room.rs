@@ -5,7 +5,7 @@
 use tests::sandbox::Sandbox;
 use tests::traffic::Traffic;
 
-use super::{bump, memory, reported, sandbox, serving};
+use super::{bump, ends_well, memory, sandbox, serving};
 use crate::child::Process;
 
 /// Of a device that has room for many.
@@ -39,11 +39,6 @@ async fn asked_for_too_much(policy: &str) -> (Sandbox, Process, Traffic) {
     (sandbox, process, traffic)
 }
 
-fn ends_well(process: Process, sandbox: &Sandbox) {
-    let (status, said) = process.terminate();
-    assert_eq!((status.code(), reported(sandbox)), (Some(0), vec![]), "{said}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refuse_sends_the_version_away_and_callers_notice_nothing() {
     let (sandbox, process, mut traffic) = asked_for_too_much("refuse").await;
@@ -74,7 +69,7 @@ async fn availability_waits_for_room_and_a_revert_ends_the_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn resource_makes_room_and_callers_are_told_in_the_gap() {
+async fn resource_makes_room_and_callers_get_an_answer_or_a_503() {
     let (sandbox, process, mut traffic) = asked_for_too_much("resource").await;
     process.until(|model| model["stable"]["version"] == "v1.1.0" && model["phase"] == "Healthy").await;
     traffic.answered_by("v1.1.0").await.unwrap();

@@ -24,6 +24,8 @@ const DEVICES: &[Device] = &[
     // One of the kernels' cases, and not the server's start.
     Device { faults: "launch=3:701", code: 3, says: &["WRONG", "failed=1"] },
     Device { faults: "lost=3", code: 4, says: &["WRONG", "the device is lost"] },
+    // It cannot even be opened.
+    Device { faults: "allocation=1+", code: 3, says: &["WRONG the device can be opened", "failed=1"] },
 ];
 
 pub(super) fn check(root: &Path, tools: &mut Tools) -> Result<()> {

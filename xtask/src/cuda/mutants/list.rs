@@ -71,7 +71,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "memory, freed too early",
         "embedding/launch.rs",
         "let (to, _write) = out.device_ptr_mut(&stream);",
-        "let (to, _) = device.alloc_zeros::<T>(out.len())?.device_ptr(&stream);",
+        "let mut early = unsafe { device.alloc::<T>(lines * self.inner) }?; let to = early.device_ptr_mut(&stream).0; \
+         drop(early); let _write = out.device_ptr_mut(&stream);",
     ),
     mutant(
         "counters, not set to zero",

@@ -99,9 +99,10 @@ fn caught(passed: bool, said: &str) -> Option<Caught> {
     if passed {
         return None;
     }
-    let mut lines = said.lines().skip_while(|line| !line.contains("panicked at"));
-    let panicked = lines.next().unwrap_or("the tests failed").to_owned();
-    Some(Caught::Failed(shortened(lines.next().unwrap_or(&panicked))))
+    // A case answers an error, which its test ends with; what panics says so in the line after the place.
+    let answered = said.lines().find(|line| line.starts_with("Error: "));
+    let panicked = said.lines().skip_while(|line| !line.contains("panicked at")).nth(1);
+    Some(Caught::Failed(shortened(answered.or(panicked).unwrap_or("the tests failed"))))
 }
 
 fn shortened(line: &str) -> String {
@@ -149,5 +150,9 @@ mod tests {
         assert_eq!(words(caught(true, "noise\n")), "survived");
         assert_eq!(words(caught(true, "cuda-standin: race: x\n")), "reported cuda-standin: race: x");
         assert_eq!(words(caught(false, "thread 'a' panicked at b:1:\nleft differs\n")), "failed left differs");
+        assert_eq!(
+            words(caught(false, "test x ... Error: no\nError: Msg(\"1 for 2\")\n")),
+            "failed Error: Msg(\"1 for 2\")"
+        );
     }
 }
