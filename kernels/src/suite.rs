@@ -1,7 +1,7 @@
 //! What our kernels are asked on a device: in tests, on the stand-in and by `sluice gpu-selftest`, so that a card is asked
 //! what every commit was.
 //!
-//! A case answers instead of panicking, since it runs in the program that ships.
+//! A case answers what is wrong instead of asserting it, since it runs in the program that ships.
 
 use std::fmt::{Debug, Display};
 

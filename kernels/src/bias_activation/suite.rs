@@ -74,7 +74,11 @@ fn what_it_does_not_compute_in_falls_back_and_what_does_not_fit_is_an_error(devi
     equal(back(&activate(&doubles, Activation::Relu)?)?, [0.0, 2.0], "doubles")?;
     let product = tensor(&numbers(6, 1), &[2, 3], DType::F32, device)?;
     let with = |bias: &Tensor| add_bias_activate(product.clone(), Some(bias), Activation::Relu);
-    refused(with(&tensor(&numbers(3, 1), &[3], DType::F16, device)?), "", "a bias of another datatype")?;
-    refused(with(&tensor(&numbers(3, 1), &[3], DType::F32, &Device::Cpu)?), "", "a bias of the host's")?;
-    refused(with(&tensor(&numbers(4, 1), &[4], DType::F32, device)?), "", "a bias that is too long")
+    refused(with(&tensor(&numbers(3, 1), &[3], DType::F16, device)?), "dtype", "a bias of another datatype")?;
+    refused(
+        with(&tensor(&numbers(3, 1), &[3], DType::F32, &Device::Cpu)?),
+        "on another device",
+        "a bias of the host's",
+    )?;
+    refused(with(&tensor(&numbers(4, 1), &[4], DType::F32, device)?), "are no rows of 4", "a bias that is too long")
 }

@@ -83,6 +83,6 @@ fn what_does_not_fit_is_an_error(device: &Device) -> Result<()> {
     let mut answer = |indices: &Tensor, axis, slot| gather_on_device(&table, indices, axis, &mut counts, slot);
     refused(answer(&indices, 3, 0), "axis 3", "an axis that the table does not have")?;
     refused(answer(&indices, 1, 1), "counter 1 of 1", "a counter past the last")?;
-    refused(answer(&Tensor::new(&[0_u32], device)?, 1, 0), "", "indices of another datatype")?;
+    refused(answer(&Tensor::new(&[0_u32], device)?, 1, 0), "dtype", "indices of another datatype")?;
     refused(answer(&indices.to_device(&Device::Cpu)?, 1, 0), "not on a CUDA device", "indices of the host's")
 }

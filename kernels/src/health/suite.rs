@@ -76,7 +76,7 @@ fn what_does_not_fit_is_an_error(device: &Device) -> Result<()> {
     let x = Tensor::zeros((2, 3), DType::F32, device)?;
     refused(count_on_device(&x, &mut counts, 1), "counter 1 of 1", "a counter past the last")?;
     refused(count_on_device(&x, &mut counts, usize::MAX), "counter", "a counter far past the last")?;
-    refused(count_on_device(&x.t()?, &mut counts, 0), "", "a tensor that is not contiguous")?;
+    refused(count_on_device(&x.t()?, &mut counts, 0), "contiguous", "a tensor that is not contiguous")?;
     let on_cpu = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
     refused(count_on_device(&on_cpu, &mut counts, 0), "not on a CUDA device", "a tensor of the host's")
 }

@@ -1,16 +1,17 @@
 //! A whole server on the device, in this process, from a folder of its own: a load, a canary that is promoted, and one
 //! that goes back, under callers. What it answers is compared with the CPU.
 
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use config::{BumpTarget, Settings, SettingsLayer, Version};
 use models::Golden;
+use tempfile::TempDir;
 use tokio::sync::watch;
 
-use super::Telling;
 use super::probe::bundled;
 use super::report::{Check, News};
+use super::{PATIENCE, Telling};
 use crate::app::{App, Lost};
 use crate::cli::demo::content::{BAD, BETTER, FIRST, MODEL};
 use crate::cli::demo::folder::Folder;
@@ -19,24 +20,20 @@ use crate::cli::exit::Failure;
 use crate::cli::status::{ModelView, StatusView};
 use crate::cli::{files, serve};
 use crate::rollout::Status;
+use crate::telemetry::logs::LogGuard;
 
 /// The values file, with `@…@` where paths of this machine go.
 const VALUES: &str = include_str!("values.yaml");
-/// For any one change: generous, it is there to end a hang.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// Rows that are asked for one by one, and compared.
 const COMPARED: usize = 16;
 
 /// Runs the cycle, and tells what came of it.
 pub(super) async fn run(index: u32, simulated: bool, telling: &mut Telling<'_>) -> Result<(), Failure> {
     telling.tell(News::Part("a server on it, under callers"))?;
-    let temporary = tempfile::tempdir();
-    let temporary = temporary.map_err(|error| Failure::failed(format_args!("no folder to serve from: {error}")))?;
-    let folder = Folder::prepare(temporary.path(), VALUES)?;
-    let settings = settings(&folder, index, simulated)?;
-    let _logs = serve::start_logs(&settings)?;
-    let mut app = App::start(settings).await.map_err(|error| serve::not_started(&error))?;
-    let mut cycle = Cycle { folder, statuses: app.rollout().status(), http: app.addresses().http, replay: None };
+    let (mut app, mut cycle) = match started(index, simulated).await {
+        Ok(started) => started,
+        Err(failure) => return telling.tell(check("a server starts on it", Err(failure.message))),
+    };
     let told = tokio::select! {
         told = cycle.run(telling) => told,
         lost = app.lost() => telling.tell(ended(lost)),
@@ -47,6 +44,24 @@ pub(super) async fn run(index: u32, simulated: bool, telling: &mut Telling<'_>) 
     told?;
     callers.into_iter().try_for_each(|check| telling.tell(check))?;
     telling.tell(check("it drains, and closes the device", drained))
+}
+
+async fn started(index: u32, simulated: bool) -> Result<(App, Cycle), Failure> {
+    let temporary = temporary().map_err(|error| Failure::failed(format_args!("no folder to serve from: {error}")))?;
+    let folder = Folder::prepare(temporary.path(), VALUES)?;
+    let settings = settings(&folder, index, simulated)?;
+    let logs = serve::start_logs(&settings)?;
+    let app = App::start(settings).await.map_err(|error| serve::not_started(&error))?;
+    let (statuses, http) = (app.rollout().status(), app.addresses().http);
+    Ok((app, Cycle { folder, statuses, http, replay: None, _logs: logs, _temporary: temporary }))
+}
+
+/// A folder that goes with its value: where the system has its own, or beside the cache, as in the image.
+fn temporary() -> io::Result<TempDir> {
+    match std::env::var_os("SLUICE_CACHE") {
+        Some(cache) if !std::env::temp_dir().is_dir() => tempfile::tempdir_in(cache),
+        _ => tempfile::tempdir(),
+    }
 }
 
 /// Settings of a server that reacts at once.
@@ -68,7 +83,8 @@ fn settings(folder: &Folder, index: u32, simulated: bool) -> Result<Settings, Fa
     ] {
         flags.set(name, value);
     }
-    serve::settle(&flags, None)
+    // None of the environment's: beside a server, they are that server's.
+    Settings::resolve(&flags, std::iter::empty(), None).map_err(|problems| Failure::input(format_args!("{problems}")))
 }
 
 fn ended(lost: Lost) -> News {
@@ -87,11 +103,13 @@ struct Cycle {
     statuses: watch::Receiver<Arc<Status>>,
     http: std::net::SocketAddr,
     replay: Option<Replay>,
+    _logs: LogGuard,
+    _temporary: TempDir,
 }
 
 impl Cycle {
     async fn run(&mut self, telling: &mut Telling<'_>) -> Result<(), Failure> {
-        let first = self.until(|model| serves(model, FIRST)).await;
+        let first = self.until(FIRST, |model| serves(model, FIRST)).await;
         let up = first.is_ok();
         telling.tell(check(format!("{FIRST} is loaded, warmed up and serves"), first))?;
         if !up {
@@ -99,9 +117,12 @@ impl Cycle {
         }
         self.replay = Some(Replay::start(self.http, replay::requests()?)?);
         let promoted = self.after(BETTER, |model| serves(model, BETTER)).await;
+        let better = promoted.is_ok();
         telling.tell(check(format!("{BETTER} gets a share of the requests, then all of them"), promoted))?;
-        let alike = self.answers_are_the_cpus(BETTER).await;
-        telling.tell(check(format!("{BETTER} answers callers as on the CPU"), alike))?;
+        if better {
+            let alike = self.answers_are_the_cpus(BETTER).await;
+            telling.tell(check(format!("{BETTER} answers callers as on the CPU"), alike))?;
+        }
         let refused = self.after(BAD, |model| refuses(model, BAD)).await;
         telling.tell(check(format!("{BAD}, which answers NaN to some, goes back by itself"), refused))
     }
@@ -109,7 +130,7 @@ impl Cycle {
     /// Changes the version, and waits for what should come of it.
     async fn after(&mut self, version: &str, done: impl Fn(&ModelView) -> Option<String>) -> Result<String, String> {
         self.bump(version)?;
-        self.until(done).await
+        self.until(version, done).await
     }
 
     fn bump(&self, version: &str) -> Result<(), String> {
@@ -121,8 +142,8 @@ impl Cycle {
         files::replace(&file, &text).map_err(|error| format!("{}: {error}", file.display()))
     }
 
-    /// Waits until it is so, and says what `done` says of it.
-    async fn until(&mut self, done: impl Fn(&ModelView) -> Option<String>) -> Result<String, String> {
+    /// Waits until it is so of a version, and says what `done` says of it; or why it will not be.
+    async fn until(&mut self, version: &str, done: impl Fn(&ModelView) -> Option<String>) -> Result<String, String> {
         let mut last = String::new();
         let waited = tokio::time::timeout(PATIENCE, async {
             loop {
@@ -133,7 +154,7 @@ impl Cycle {
                         return Ok(said);
                     }
                     last = format!("{}: {}", model.phase, model.message);
-                    if model.stable.is_none() && model.phase == "Degraded" {
+                    if model.rejected.iter().any(|it| it.version == version) && model.canary.is_none() {
                         return Err(last.clone());
                     }
                 }

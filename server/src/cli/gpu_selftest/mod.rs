@@ -7,10 +7,17 @@ mod cycle;
 mod probe;
 mod report;
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::exit::{Exit, Failure};
 use super::output::Console;
-use crate::device;
-use report::{News, Report};
+use crate::{device, shutdown};
+use report::{Check, News, Report};
+
+/// For any one thing: generous, it is there to end a hang.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 const HELP: &str = "\
 Examples:
@@ -60,19 +67,44 @@ fn cuda(text: &str) -> Result<u32, String> {
 }
 
 pub(crate) async fn run(args: Args, console: &mut Console) -> Result<(), Failure> {
+    let stop = shutdown::signal().map_err(Failure::failed)?;
     let index = device::gpu_index(args.device, args.allow_simulated_device).map_err(|why| {
-        Failure::failed(why)
-            .hint("docs/cuda.md tells what the GPU's path needs; `sluice serve --device cpu` needs none of it")
+        Failure::failed(why).hint("docs/cuda.md tells what a GPU needs; `sluice serve --device cpu` needs none of it")
     })?;
     let mut telling = Telling { report: Report::default(), format: args.format, console };
-    let mut news = probe::start(index)?;
-    while let Some(it) = news.recv().await {
-        telling.tell(it)?;
-    }
-    if telling.report.lost().is_none() {
-        cycle::run(args.device, args.allow_simulated_device, &mut telling).await?;
+    let found = async {
+        if probed(index, &mut telling).await? {
+            cycle::run(args.device, args.allow_simulated_device, &mut telling).await?;
+        }
+        Ok(())
+    };
+    tokio::select! {
+        found = found => found?,
+        signal = stop => return Err(Failure::failed(format_args!("ended by {signal}, before everything was checked"))),
     }
     telling.end()
+}
+
+/// Tells what the device's own thread finds; whether the device is there for more.
+async fn probed(index: usize, telling: &mut Telling<'_>) -> Result<bool, Failure> {
+    let (mut news, thread) = probe::start(index)?;
+    loop {
+        match timeout(PATIENCE, news.recv()).await {
+            Ok(Some(it)) => telling.tell(it)?,
+            Ok(None) => break,
+            Err(_) => {
+                let silent = format!("it said nothing for {} s", PATIENCE.as_secs());
+                telling.tell(News::Check(Check { name: "the device answers".to_owned(), outcome: Err(silent) }))?;
+                return Ok(false);
+            }
+        }
+    }
+    // It has ended: what it had to say is said.
+    if thread.join().is_err() {
+        let outcome = Err("they panicked; what is above this is all that was checked".to_owned());
+        telling.tell(News::Check(Check { name: "the checks come to their end".to_owned(), outcome }))?;
+    }
+    Ok(telling.report.has_device() && telling.report.lost().is_none())
 }
 
 /// The report as it grows, and who reads it.
@@ -85,14 +117,23 @@ struct Telling<'a> {
 impl Telling<'_> {
     fn tell(&mut self, news: News) -> Result<(), Failure> {
         let text = self.report.add(news);
-        if self.format == Format::Text { self.console.line(text) } else { Ok(()) }
+        if self.format == Format::Text { self.line(text) } else { Ok(()) }
     }
 
-    fn end(self) -> Result<(), Failure> {
-        match self.format {
-            Format::Text => self.console.line(self.report.last_line())?,
-            Format::Json => self.console.line(format_args!("{:#}", self.report.json()))?,
+    fn line(&mut self, text: String) -> Result<(), Failure> {
+        match self.console.line(text) {
+            // Nobody reads any more; the exit code is for others.
+            Err(failure) if failure.exit == Exit::Done => Ok(()),
+            said => said,
         }
+    }
+
+    fn end(mut self) -> Result<(), Failure> {
+        let last = match self.format {
+            Format::Text => self.report.last_line(),
+            Format::Json => format!("{:#}", self.report.json()),
+        };
+        self.line(last)?;
         match (self.report.lost(), self.report.failed()) {
             (Some(fault), _) => Err(Failure { exit: Exit::DeviceLost, ..Failure::failed(fault) }),
             (None, 0) => Ok(()),

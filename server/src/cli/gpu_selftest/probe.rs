@@ -2,6 +2,7 @@
 
 use models::cuda::{self, Ceiling, Gpu, Scale};
 use models::{Golden, Model, ModelFiles, Tolerance};
+use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -13,10 +14,11 @@ use crate::cli::exit::Failure;
 const BATCHES: [usize; 4] = [1, 3, 8, 5];
 /// Sums are added up in another order on a device, and exponentials differ in their last bits.
 const TOLERANCE: Tolerance = Tolerance { absolute: 1e-5, relative: 1e-5 };
-/// Large enough that a card is busy with one turn for milliseconds.
-const MEASURED: Scale = Scale { copy_bytes: 64 << 20, side: 4096 };
-/// Of each.
-const TURNS: u32 = 20;
+/// Several times what any card's cache holds.
+const MEASURED: Scale = Scale { copy_bytes: 256 << 20, side: 4096 };
+/// The median of as many rounds counts, of at least so many seconds each.
+const ROUNDS: usize = 5;
+const ROUND_SECONDS: f64 = 0.1;
 /// Enough to see that it works, where no time means anything.
 const TRIED: Scale = Scale { copy_bytes: 64 << 10, side: 48 };
 /// News that may wait to be printed.
@@ -26,15 +28,13 @@ const WAITING: usize = 64;
 struct Over;
 
 /// Starts the thread; what it finds ends when it does.
-pub(super) fn start(index: usize) -> Result<mpsc::Receiver<News>, Failure> {
+pub(super) fn start(index: usize) -> Result<(mpsc::Receiver<News>, JoinHandle<()>), Failure> {
     let (news, received) = mpsc::channel(WAITING);
-    let thread = std::thread::Builder::new().name("selftest".to_owned());
-    thread
-        .spawn(move || {
-            let _over = Probe::open(index, news).and_then(|probe| probe.run());
-        })
-        .map_err(|error| Failure::failed(format_args!("cannot start a thread: {error}")))?;
-    Ok(received)
+    let probe = move || {
+        let _over = Probe::open(index, news).and_then(|probe| probe.run());
+    };
+    let thread = std::thread::Builder::new().name("selftest".to_owned()).spawn(probe);
+    Ok((received, thread.map_err(|error| Failure::failed(format_args!("cannot start a thread: {error}")))?))
 }
 
 struct Probe {
@@ -97,9 +97,8 @@ impl Probe {
     /// Checks something, says what came of it, and goes on where the device still answers.
     fn check(&self, name: String, check: impl FnOnce() -> Result<String, String>) -> Result<(), Over> {
         let outcome = check();
-        let wrong = outcome.is_err();
         self.say(News::Check(Check { name, outcome }))?;
-        if let Some(fault) = self.gpu.ask().filter(|_| wrong) {
+        if let Some(fault) = self.gpu.ask() {
             self.say(News::Lost(fault.to_string()))?;
             return Err(Over);
         }
@@ -161,18 +160,20 @@ fn tried(gpu: &Gpu, ceiling: Ceiling) -> Result<String, String> {
 }
 
 fn measured(gpu: &Gpu, ceiling: Ceiling) -> Result<Figure, String> {
-    let seconds = || {
+    let median = || {
         let mut work = gpu.work(ceiling, MEASURED)?;
+        let mut seconds = |turns: u32| {
+            let start = Instant::now();
+            work.run(turns)?;
+            Ok::<_, candle_core::Error>(start.elapsed().as_secs_f64() / f64::from(turns))
+        };
         // Whatever is done the first time only.
-        work.run(2)?;
-        let start = Instant::now();
-        work.run(TURNS)?;
-        Ok::<_, candle_core::Error>(start.elapsed().as_secs_f64())
+        seconds(2)?;
+        let turns = (ROUND_SECONDS / seconds(2)?).ceil().clamp(1.0, 1e4) as u32;
+        let mut rounds = (0..ROUNDS).map(|_| seconds(turns)).collect::<Result<Vec<_>, _>>()?;
+        rounds.sort_by(f64::total_cmp);
+        Ok(rounds[ROUNDS / 2])
     };
-    let seconds = seconds().map_err(|error| cuda::said(&error))?;
-    let amount = match ceiling.amount(MEASURED) {
-        cuda::Amount::Bytes(bytes) => cuda::Amount::Bytes(bytes * f64::from(TURNS)),
-        cuda::Amount::Flops(flops) => cuda::Amount::Flops(flops * f64::from(TURNS)),
-    };
-    Ok(Figure { name: ceiling.name(), amount, seconds })
+    let seconds = median().map_err(|error: candle_core::Error| cuda::said(&error))?;
+    Ok(Figure { name: ceiling.name(), amount: ceiling.amount(MEASURED), seconds })
 }

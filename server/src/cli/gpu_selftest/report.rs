@@ -35,7 +35,7 @@ pub(super) struct Check {
 #[derive(Debug)]
 pub(super) struct Figure {
     pub(super) name: &'static str,
-    /// What was done in all.
+    /// What was done in this time.
     pub(super) amount: Amount,
     pub(super) seconds: f64,
 }
@@ -87,6 +87,11 @@ impl Report {
     /// What ended the device.
     pub(super) fn lost(&self) -> Option<&str> {
         self.lost.as_deref()
+    }
+
+    /// Whether it is there at all.
+    pub(super) fn has_device(&self) -> bool {
+        self.device.is_some()
     }
 
     /// How many checks failed.
