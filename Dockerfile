@@ -8,7 +8,8 @@
 # `cargo xtask image --gpu` and `cargo xtask image` build them with buildah and start them as the Deployment does.
 ARG DEVICE=cpu
 
-# Any image of Debian 12 with Rust, a C compiler and certificates. The digest is what counts; a newer one of the same tag has
+# Any image of Debian 12 with Rust, a C compiler and certificates; for GPUs with a C++ compiler and Python 3.11 with venv too,
+# which xtask installs where they are missing. The digest is what counts; a newer one of the same tag has
 # Debian's newer repairs: docker buildx imagetools inspect rust:1.95.0-bookworm --format '{{.Manifest.Digest}}'
 ARG BUILD_BASE=docker.io/library/rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1
 
@@ -53,14 +54,13 @@ COPY --from=program /out ./
 COPY --from=sbom /out/sluice.cdx.json ./
 RUN ./files.sh /image && install -d -m 0700 /cache/sluice
 
-FROM scratch AS image-cpu
+FROM scratch AS image-common
 COPY --from=files --chown=0:0 /image /
 # The one place that it writes to.
 COPY --from=files --chown=10001:10001 /cache /var/cache
 
 # By default the server listens to its own machine only, which in a container is nobody.
 ENV PATH=/usr/bin \
-    TMPDIR=/var/cache/sluice \
     SLUICE_HTTP=0.0.0.0:8000 \
     SLUICE_GRPC=0.0.0.0:8001 \
     SLUICE_ADMIN=0.0.0.0:8002 \
@@ -77,7 +77,9 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["slu
 ENTRYPOINT ["sluice"]
 CMD ["serve"]
 
-FROM image-cpu AS image-cuda
+FROM image-common AS image-cpu
+
+FROM image-common AS image-cuda
 # Where the node's driver is: GKE mounts it there. NVIDIA's own runtime reads the other two, and finds a place for it.
 ENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64 \
     NVIDIA_VISIBLE_DEVICES=all \

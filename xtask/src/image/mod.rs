@@ -31,8 +31,8 @@ const SBOM: &str = "usr/share/doc/sluice/sluice.cdx.json";
 /// How long compiling may take, everything included.
 const COMPILE_LIMIT: Duration = Duration::from_secs(90 * 60);
 
-/// How long looking at the image may take: the server is started and stopped a few times.
-const CHECK_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// How long looking at the image may take: the server is started and stopped a few times, and kernels are interpreted.
+const CHECK_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// What `cargo xtask image` was asked to do.
 #[derive(Args)]
