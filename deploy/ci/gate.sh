@@ -5,7 +5,7 @@
 #   STAGING_URL   the serving port of a model in staging, with {model} for its name
 #
 # Every changed values file is checked: the version is in the registry and passed its offline tests, the bucket holds the
-# bytes that the registry means, and, for production, staging runs it. A file that is again what the branch itself had
+# bytes that the registry means, and, for production, staging runs it, unless the model is new. A file that is again what the branch itself had
 # before is a rollback: it passed when it was merged, and nothing may hold it up now. What only commits of a pull request
 # had was merged by nobody. Where the key is another, every file is checked with it.
 #
@@ -39,12 +39,13 @@ check() {
     # The key that the servers mount; the path in the file is theirs.
     local words=("$file" --registry "$REGISTRY_URL" --public-key base/release.pub)
     if [[ $environment == values-production ]]; then
-        words+=(--staging "${STAGING_URL//\{model\}/$model}")
         # What is merged was in staging before: an edit beside the version, and a way back that is no revert of the whole
         # file, need not wait for what staging has now.
         local merged=$work/merged.yaml
         if git show "$base:$file" >"$merged" 2>/dev/null; then
-            words+=(--merged "$merged")
+            words+=(--staging "${STAGING_URL//\{model\}/$model}" --merged "$merged")
+        else
+            echo "$file: a new model, which staging does not have before this is merged"
         fi
     fi
     if [[ ${GITHUB_ACTIONS:-} == true ]]; then

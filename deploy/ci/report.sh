@@ -10,7 +10,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 base=$1
 # The first push of a branch, and a pipeline that nobody's push started, have no commit before.
-[[ ! $base =~ ^0+$ ]] || base=HEAD^
+if [[ $base =~ ^0+$ ]]; then
+    base=HEAD^
+    # The tree itself, which nobody follows yet.
+    git rev-parse --quiet --verify "$base" >/dev/null || { echo "the first commit, no values file changed" && exit 0; }
+fi
 changed=$(git diff --name-only --diff-filter=d "$base" HEAD -- ':(glob)models/*/values-*.yaml')
 files=()
 while IFS= read -r file; do

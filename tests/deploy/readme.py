@@ -46,8 +46,8 @@ PIN, GITHUB, GITLAB, PUSH, RULES, SCRIPTS = TYPED = (
     "ci/gitlab/branch-rules.py PROJECT-ID",
     "ci/values.sh && ci/render.sh",
 )
-NEW_MODEL = "cp -r models/fraud-detection models/NAME"
-LOOKED_FOR = "grep -rE 'example.com|acme|ml-serving|slack' ."
+NEW_MODEL = "cp -r models/fraud-detection models/NAME && cp -r staging/fraud-detection staging/NAME"
+LOOKED_FOR = "grep -rE --exclude-dir=.git 'example.com|acme|ml-serving|ml-engineers|slack|europe-west4' ."
 
 
 class Manual:
@@ -226,9 +226,11 @@ class Typist:
     def new_model(self, kubectl):
         """A copy under another name is a model."""
         yield from self.script(NEW_MODEL.replace("NAME", "another"))
-        for path in (self.tree.folder / "models/another").glob("*.yaml"):
-            path.write_text(path.read_text(encoding="utf-8").replace("fraud-detection", "another"), encoding="utf-8")
-        yield from failure([kubectl, "kustomize", "models/another"], cwd=self.tree.folder)
+        for folder in ("models/another", "staging/another"):
+            for path in (self.tree.folder / folder).glob("*.yaml"):
+                text = path.read_text(encoding="utf-8").replace("fraud-detection", "another")
+                path.write_text(re.sub(r"stable:\n.*\n", "", text), encoding="utf-8")
+            yield from failure([kubectl, "kustomize", folder], cwd=self.tree.folder)
         self.tree.build_dependencies()
         text = self.tree.helm("another", "production")
         yield from [] if "name: another-model-serving" in text else ["nothing is named after it"]
