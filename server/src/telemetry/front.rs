@@ -71,7 +71,8 @@ fn files(encoder: &mut DescriptorEncoder<'_>, seen: &Seen) -> fmt::Result {
             ConstCounter::new(count).encode(family.encode_family(&[("file", *file), ("result", result)])?)?;
         }
     }
-    let help = "1 while the newest files with credentials are refused and the last good ones are in force";
+    let help =
+        "1 while the newest files with credentials are refused, or have expired, and the last good ones are in force";
     let mut family = encoder.encode_descriptor("sluice_credentials_error", help, None, MetricType::Gauge)?;
     for (file, health) in &seen.files {
         let refused = f64::from(u8::from(health.refused.load(Ordering::Relaxed)));
