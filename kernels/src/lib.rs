@@ -4,6 +4,8 @@
 //! or datatype it does not have is an error, never a panic; an op without its own device code falls back to candle's.
 
 pub mod bias_activation;
+#[cfg(feature = "cuda")]
+mod cases;
 pub mod cuda;
 mod element;
 pub mod embedding;

@@ -29,11 +29,6 @@ impl Case {
     }
 }
 
-/// Every question there is, those of one op together.
-pub fn cases() -> impl Iterator<Item = &'static Case> {
-    [crate::bias_activation::CASES, crate::embedding::CASES, crate::health::CASES].into_iter().flatten()
-}
-
 /// The cases of an op: functions of this module, of which each is a test too.
 macro_rules! of_op {
     ($op:literal: $($name:ident),+ $(,)?) => {

@@ -41,7 +41,9 @@ pub use transfer::Transfer;
 pub use work::Work;
 
 #[cfg(feature = "cuda")]
-pub use crate::suite::{Case, cases};
+pub use crate::cases::cases;
+#[cfg(feature = "cuda")]
+pub use crate::suite::Case;
 
 /// Whether this build can use a CUDA device at all.
 pub const BUILT: bool = cfg!(feature = "cuda");
