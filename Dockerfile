@@ -4,7 +4,7 @@
 #       --build-arg REVISION="$(git rev-parse HEAD)" --build-arg CREATED="$(git log -1 --format=%cI)" .
 #
 # With DEVICE=cuda it runs on GPUs, and on the CPU where there is none; it holds the libraries of CUDA that the program opens,
-# and the driver's own comes from the node. Without, it is for the CPU alone, and a tenth as large: its tag ends with `-cpu`.
+# and the driver's own comes from the node. Without, it is for the CPU alone, and a twentieth as large: its tag ends with `-cpu`.
 # `cargo xtask image --gpu` and `cargo xtask image` build them with buildah and start them as the Deployment does.
 ARG DEVICE=cpu
 
@@ -39,12 +39,13 @@ FROM program-${DEVICE} AS program
 
 # Lists the crates that are linked.
 FROM ${BUILD_BASE} AS sbom
+ARG DEVICE
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,id=sluice-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=sluice-xtask,target=/src/target \
     find . -path ./target -prune -o -type f -exec touch {} + \
-    && cargo run --locked --quiet --package xtask -- sbom /out/sluice.cdx.json
+    && cargo run --locked --quiet --package xtask -- sbom --device "${DEVICE}" /out/sluice.cdx.json
 
 # Gathers what the image holds.
 FROM ${BUILD_BASE} AS files

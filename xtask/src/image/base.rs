@@ -35,6 +35,9 @@ const TOOLCHAIN: &str = "/usr/local/toolchain";
 /// Where this machine's certificates are mounted: they may know a proxy that Debian's do not. They stay out of the image.
 const CERTIFICATES: &str = "/run/host-certificates.crt";
 
+/// Where pip, which fetches the wheels for CUDA, looks for settings.
+const PIP: &str = "/etc/pip.conf";
+
 /// How long each step of making it may take.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
@@ -75,6 +78,9 @@ impl Base {
         let certificates = certificates();
         if let Some(certificates) = &certificates {
             mounts.push((certificates.clone(), PathBuf::from(CERTIFICATES)));
+            let pip = work.join("pip.conf");
+            fs::write(&pip, format!("[global]\ncert = {CERTIFICATES}\n"))?;
+            mounts.push((pip, PathBuf::from(PIP)));
         }
         let config = work.join("cargo.toml");
         fs::write(&config, cargo_config(&settings, certificates.is_some()))?;

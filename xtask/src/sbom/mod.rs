@@ -21,6 +21,16 @@ pub(crate) struct Options {
     /// Where to write it
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// What the program is built for
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    device: Device,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Device {
+    Cpu,
+    /// With the feature `cuda`
+    Cuda,
 }
 
 /// Writes the list.
@@ -29,6 +39,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut cargo = shell::cargo(&root);
     cargo.args(["tree", "--locked", "--package", "server", "--edges", "normal,no-proc-macro"]);
     cargo.args(["--prefix", "depth", "--format", tree::FORMAT]);
+    if options.device == Device::Cuda {
+        cargo.arg("--features=server/cuda");
+    }
     let crates = tree::parse(&shell::text(&mut cargo)?)?;
     let lock = std::fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let sbom = document::document(&crates, &lock::checksums(&lock));
