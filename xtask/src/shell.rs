@@ -22,6 +22,11 @@ pub(crate) fn repository() -> Result<PathBuf> {
     Ok(root.to_path_buf())
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
+}
+
 /// `cargo`, in `folder`.
 pub(crate) fn cargo(folder: &Path) -> Command {
     program("cargo", folder)

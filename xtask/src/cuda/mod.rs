@@ -109,14 +109,9 @@ fn prepared(root: &Path, tools: &mut Tools) -> Result<(Toolkit, Built)> {
     Ok((toolkit, built))
 }
 
-/// Where cargo puts what it builds.
-fn target(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
-}
-
 /// A folder of what checks counted: a file for each, of `key=value` pairs.
 fn figures(root: &Path) -> PathBuf {
-    target(root).join("cuda-figures")
+    shell::target(root).join("cuda-figures")
 }
 
 /// What the checks that ran have counted, in one line.

@@ -114,7 +114,7 @@ fn is_package(id: &str, name: &str) -> bool {
 /// What candle's build script left empty it would keep, so it has to start anew.
 fn forget_empty_archives(root: &Path, build: Build) -> Result<()> {
     let profile = if build == Build::Release { "release" } else { "debug" };
-    let folder = super::target(root).join(profile).join("build");
+    let folder = shell::target(root).join(profile).join("build");
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries {
         let archive = entry?.path().join("out/libmoe.a");

@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// The folder, for `LD_LIBRARY_PATH`. Its own program knows the names.
 pub(crate) fn folder(root: &Path) -> Result<PathBuf> {
-    let folder = std::path::absolute(super::target(root))?.join("cuda-standin");
+    let folder = std::path::absolute(shell::target(root))?.join("cuda-standin");
     let mut build = shell::cargo(root);
     shell::run(build.args(["run", "--quiet", "--package=cuda-standin", "--"]).arg(&folder), LIMIT)?;
     Ok(folder)

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::elf;
 use super::program::{self, Build, Errors};
 use super::toolkit::Toolkit;
+use crate::shell;
 
 /// Where it is.
 const LIST: &str = "kernels/cuda-lazy/symbols.txt";
@@ -38,7 +39,7 @@ pub(crate) fn write(root: &Path, toolkit: &Toolkit) -> Result<()> {
     for _ in 0..ROUNDS_MAX {
         let (said, status) = program::attempt(root, toolkit, Build::Test, Errors::Answered)?;
         if status.success() {
-            let program = super::target(root).join("debug/sluice");
+            let program = shell::target(root).join("debug/sluice");
             list.keep(&elf::functions(&program)?);
             return list.write(root);
         }

@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         COMPILE_LIMIT,
     )?;
     let unpacked = storage.unpacked(&image, work.path())?;
-    let shipped = options.program.is_none().then(|| target(&root).join("image"));
+    let shipped = options.program.is_none().then(|| shell::target(&root).join("image"));
     if let Some(folder) = &shipped {
         // Said before, since the last line is the figures'.
         println!("what passes is left in {}", folder.display());
@@ -118,9 +118,4 @@ fn export(folder: &Path, storage: &Storage, image: &str, unpacked: &Unpacked) ->
     storage.export(image, &folder.join("sluice.tar"))?;
     fs::copy(unpacked.files.join(SBOM), folder.join("sluice.cdx.json")).context("cannot copy the SBOM")?;
     Ok(())
-}
-
-/// Where cargo puts what it builds.
-fn target(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
 }

@@ -36,7 +36,7 @@ pub(super) fn run(root: &Path, tools: &mut Tools) -> Result<()> {
     let toolkit = pinned(tools)?;
     let world = World {
         copy: copied(root)?,
-        target: std::path::absolute(super::target(root))?,
+        target: std::path::absolute(shell::target(root))?,
         standin: standin::folder(root)?,
     };
     ensure!(world.tests(&toolkit, "suite")?.is_none(), "the kernels' tests fail without any fault");
@@ -111,7 +111,7 @@ fn shortened(line: &str) -> String {
 
 /// A workspace of the kernels alone, with everything that decides how they are compiled.
 fn copied(root: &Path) -> Result<PathBuf> {
-    let copy = std::path::absolute(super::target(root))?.join("cuda-mutants");
+    let copy = std::path::absolute(shell::target(root))?.join("cuda-mutants");
     super::suites::copy(&root.join("kernels"), &copy.join("kernels"))?;
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     fs::write(copy.join("Cargo.toml"), of_kernels(&manifest).context("Cargo.toml has no members")?)?;

@@ -29,7 +29,7 @@ pub(super) struct Workspace {
 impl Workspace {
     /// Copies the sources of the versions that sluice is built with.
     pub(super) fn lay_out(root: &Path) -> Result<Self> {
-        let target = std::path::absolute(crate::cuda::target(root))?;
+        let target = std::path::absolute(shell::target(root))?;
         let folder = target.join("cuda-suites");
         fs::create_dir_all(&folder)?;
         for (name, source) in sources(root, &folder)? {
