@@ -133,9 +133,6 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let mut names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), STEPS.len());
+        assert_eq!(crate::steps::unique(STEPS), STEPS.len());
     }
 }

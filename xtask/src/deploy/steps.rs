@@ -158,15 +158,13 @@ const fn check(name: &'static str, holds: &'static str, runs: &'static [Run]) ->
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::path::Path;
 
     use super::*;
 
     #[test]
     fn names_are_unique() {
-        let names: BTreeSet<&str> = STEPS.iter().map(|step| step.name).collect();
-        assert_eq!(names.len(), STEPS.len());
+        assert_eq!(crate::steps::unique(STEPS), STEPS.len());
     }
 
     #[test]
