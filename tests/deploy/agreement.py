@@ -23,6 +23,18 @@ from tree import Tree, arguments, documents
 POOL = "google_container_node_pool.gpu_inference"
 BUCKET = "google_storage_bucket.models"
 NETWORK = "google_compute_network.ml"
+PUBLISHER = "google_project_iam_custom_role.publisher"
+PUBLISHERS = "google_storage_bucket_iam_member.publishers"
+# What `sluice push` asks of the bucket: by Google's table for the XML API, which its library speaks, and what for.
+PUSH_NEEDS = {
+    "storage.objects.list": "what is there already",
+    "storage.objects.get": "a file that is there has to be the same",
+    "storage.objects.create": "each file",
+    "storage.multipartUploads.create": "a file over 8 MiB, which goes in parts: its begin, each part, its end",
+    "storage.multipartUploads.abort": "a file that changed while it was read: its parts are taken away",
+}
+# With these a version that was published could be changed.
+CHANGES = ("storage.objects.delete", "storage.objects.update")
 RECORDED = "model:sluice_queue_duration_seconds:p99_5m"
 SLOW = "SluiceQueueSlow"
 SHARED_LABEL = "app.kubernetes.io/name"
@@ -136,6 +148,20 @@ def accounts(pieces):
             yield f"Terraform trusts {namespace}/{account}, and its README does not say who that is"
 
 
+def publishing(pieces):
+    """Who publishes may do all that a push does, and nothing by which a published version would change."""
+    granted = set(pieces.terraform.resources[PUBLISHER]["permissions"])
+    yield from (f"a push needs {it}: {why}" for it, why in PUSH_NEEDS.items() if it not in granted)
+    yield from (f"with {it} a published version can be changed" for it in CHANGES if it in granted)
+    yield from (f"no push needs {it}" for it in sorted(granted - PUSH_NEEDS.keys() - set(CHANGES)))
+    role = pieces.terraform.resources[PUBLISHERS]["role"]
+    if role != f"${{{PUBLISHER}.id}}":
+        yield f"publishers have {role}, and not the role that is made for them"
+    actions = [it["action"][0]["type"] for it in pieces.terraform.resources[BUCKET]["lifecycle_rule"]]
+    if "AbortIncompleteMultipartUpload" not in actions:
+        yield "parts of an upload that was cut off stay for ever"
+
+
 def autoscaling(pieces):
     """One histogram is what the autoscaler follows, what is recorded of it, and what the alert about it looks at."""
     histogram = RECORDED.split(":")[1]
@@ -221,6 +247,7 @@ CHECKS = [
     ("one project, network and region", cloud),
     ("namespaces", namespaces),
     ("accounts and roles", accounts),
+    ("who publishes may do what a push does, and no more", publishing),
     ("the autoscaler, the rules and the alert are about one histogram", autoscaling),
     ("Prometheus reaches what rules and dashboards read", scraping),
     ("pods fit the GPU nodes", nodes),
@@ -263,6 +290,11 @@ def planted(tally, pieces):
     def stranger(it):
         it["spec"]["template"]["spec"]["serviceAccountName"] = "default"
 
+    def role(change):
+        return with_resource(PUBLISHER, lambda it: change(it["permissions"]))
+
+    parts, delete = "storage.multipartUploads.create", "storage.objects.delete"
+    viewer = "roles/storage.objectViewer"
     elsewhere = "projects/other/global/networks/default"
     faults = [
         ("another bucket", buckets, with_resource(BUCKET, lambda it: it.update(name="${var.project_id}-models")), "-models"),
@@ -274,6 +306,11 @@ def planted(tally, pieces):
         ("another account", accounts, with_objects("Deployment", stranger), "runs as default"),
         ("a role about another object", accounts,
          with_objects("Role", lambda it: it["rules"][0].update(resourceNames=["all"])), "the role is about ['all']"),
+        ("no large files", publishing, role(lambda it: it.remove(parts)), f"a push needs {parts}"),
+        ("a publisher who overwrites", publishing, role(lambda it: it.append(delete)), f"with {delete} a published"),
+        ("a publisher of buckets", publishing, role(lambda it: it.append("storage.buckets.create")), "no push needs"),
+        ("another role", publishing, with_resource(PUBLISHERS, lambda it: it.update(role=viewer)), "publishers have"),
+        ("parts that stay", publishing, with_resource(BUCKET, lambda it: it["lifecycle_rule"].pop()), "stay for ever"),
         ("another metric", autoscaling, with_objects("HorizontalPodAutoscaler", metric), "asks for queue"),
         ("another histogram", autoscaling,
          with_part("adapter", lambda it: it.update(seriesQuery="sluice_compute_duration_seconds_count")), "the adapter reads"),

@@ -3,6 +3,7 @@
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections import Counter
 import yaml
 
 import applications
+import manual
 import schemas
 from tally import Tally
 from tree import Tree, arguments, documents
@@ -19,6 +21,9 @@ HOOKS_AND_WAVES = ("argocd.argoproj.io/hook", "argocd.argoproj.io/sync-wave", "h
 # These wait for something in the middle of a sync, or apply in a way that would wipe the server's annotations.
 WAITING_OPTIONS = ("PruneLast=true", "Replace=true", "Force=true")
 RETRY_SECONDS_MAX = 60
+# What a template of the notifications may say of the Application: a field, or an entry of one.
+FIELD = re.compile(r"{{\.app\.([\w.]+)}}|{{index \.app\.([\w.]+) (\d+)}}")
+ROLLBACK = "template.sluice-degraded"
 
 # Rules of argocd-source-lint that fire on this tree, and why they are no faults. A rule that stops firing is reported.
 ACCEPTED = {
@@ -106,6 +111,15 @@ def holds_up_a_revert(application, objects):
     yield from slow_retries(policy["retry"])
 
 
+def by_itself(application, namespace):
+    """A merge is all that it takes: what Git has comes, what Git lost goes, what somebody changed goes back."""
+    policy = application["spec"]["syncPolicy"]
+    if policy.get("automated") != {"prune": True, "selfHeal": True}:
+        yield f"automated is {policy.get('automated')}"
+    if namespace and "CreateNamespace=true" not in policy["syncOptions"]:
+        yield "nobody makes its namespace"
+
+
 def slow_retries(retry):
     if not retry.get("refresh"):
         yield "a retry would try the same commit again"
@@ -138,6 +152,29 @@ def notified(made, config_map):
         if key.startswith("trigger."):
             sent = [name for condition in yaml.safe_load(text) for name in condition["send"]]
             yield from (f"{key} sends {name}, which is no template" for name in sent if f"template.{name}" not in data)
+
+
+def rolls_back(made, config_map, readme):
+    """Where a model is Degraded, people are told what step 6 types, for that very file. The commit that was synced may
+    be another model's."""
+    message = yaml.safe_load(config_map["data"][ROLLBACK])["message"]
+    model, file = "fraud-detection", "models/fraud-detection/values-production.yaml"
+    wanted = manual.block(readme, manual.PLAYED["back"])
+    for application in made:
+        source, helm = application["spec"]["source"], application["spec"]["source"]["helm"]
+        examples = {file: f"{source['path']}/{helm['valueFiles'][0]}", f"{model}-back": f"{helm['releaseName']}-back"}
+        if manual.filled(wanted, examples) not in FIELD.sub(lambda found: field(application, found), message):
+            yield f"{application['metadata']['name']}: {ROLLBACK} does not say what step 6 of the README types"
+
+
+def field(application, found):
+    """What a template says there. What only a cluster knows stays as it is written."""
+    value = application
+    for key in (found[1] or found[2]).split("."):
+        if key not in value:
+            return found[0]
+        value = value[key]
+    return str(value[int(found[3])] if found[3] else value)
 
 
 def configured(tree, kubectl):
@@ -220,6 +257,11 @@ def planted_rules(tally, tree, server, objects):
     tally.refused("a retry minutes away", holds_up_a_revert(late, []), "3m away")
     stale = put(server, ("spec", "syncPolicy", "retry"), "refresh", False)
     tally.refused("a retry of an old commit", holds_up_a_revert(stale, []), "same commit")
+    for key in ("prune", "selfHeal"):
+        idle = put(server, ("spec", "syncPolicy", "automated"), key, False)
+        tally.refused(f"an Application without {key}", by_itself(idle, namespace=True), f"'{key}': False")
+    nowhere = put(server, ("spec", "syncPolicy"), "syncOptions", ["ApplyOutOfSyncOnly=true"])
+    tally.refused("an Application without a namespace", by_itself(nowhere, namespace=True), "nobody makes")
     outranked = put(server, ("spec", "source", "helm"), "parameters", [{"name": "model.version", "value": "v1"}])
     tally.refused("the guide's parameter", renders(tree, outranked), "outrank every commit")
     bare = put(server, ("spec", "source"), "path", "base/templates")
@@ -259,14 +301,21 @@ def main():
             objects = objects_of(tree, application)
             owned += identities(application, objects)
             tally.check(f"{name}: permitted by its project", permitted(application, objects, projects))
+            tally.check(f"{name}: a merge is all that it takes", by_itself(application, namespace=True))
             if name.endswith("-witness"):
                 tally.check(f"{name}: a retry is near", slow_retries(application["spec"]["syncPolicy"]["retry"]))
             else:
                 tally.check(f"{name}: its sync waits for nothing", holds_up_a_revert(application, objects))
         tally.check(f"each of {len(owned)} objects has one owner", owned_once(owned))
+        name = platform[0]["metadata"]["name"]
+        tally.check(f"{name}: a merge is all that it takes", by_itself(platform[0], namespace=False))
         tally.check("nothing holds up every revert", holds_up_every_revert(platform))
         [notifications] = documents((tree.folder / "argocd/config/notifications.yaml").read_text(encoding="utf-8"))
         tally.check("triggers and templates are there", notified(made, notifications))
+        readme = (tree.folder / "README.md").read_text(encoding="utf-8")
+        tally.check("who is told of a bad version is told step 6", rolls_back(made, notifications, readme))
+        synced = put(notifications, ("data",), ROLLBACK, "message: 'git revert {{.app.status.sync.revision}}'")
+        tally.refused("a revert of the synced commit", rolls_back(made, synced, readme), ROLLBACK)
         tally.check("the script is under Argo CD's key", configured(tree, given.kubectl))
         tally.check("argocd-source-lint", linted(tree, given.lint))
         new_model(tally, tree)

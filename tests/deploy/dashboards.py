@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the Grafana dashboards: that each panel is complete, and that every query asks for something that exists.
 
-What exists is what `sluice quickstart` exposes, taken through a refused version and a canary, and what rules.yaml records.
+What exists is what running servers expose (`exposition.py`), and what rules.yaml records.
 """
 
 import copy

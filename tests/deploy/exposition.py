@@ -1,7 +1,10 @@
-"""The metrics that a running server exposes: `sluice quickstart`, taken through a refused version and a canary."""
+"""The metrics that a running server exposes: `sluice quickstart`, taken through a refused version and a canary; and one
+with TLS and an access file, whose certificate is then spoilt."""
 
 import contextlib
+import hashlib
 import re
+import subprocess
 import tempfile
 import time
 from collections import defaultdict
@@ -15,6 +18,15 @@ SERIES = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
+TOKEN = "of-prometheus"
+ACCESS = f"""\
+clients:
+  - name: prometheus
+    tokenSha256: {hashlib.sha256(TOKEN.encode()).hexdigest()}
+    may: [metadata]
+"""
+
+
 @dataclass
 class Family:
     """One metric, as its `# TYPE` line and its series say."""
@@ -23,14 +35,36 @@ class Family:
     labels: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
-@contextlib.contextmanager
 def quickstart(program, folder):
-    """A server with a bucket, signed versions and its own traffic; gives the address of its admin port."""
+    """A server with a bucket, signed versions and its own traffic."""
+    return started(program, ["quickstart", "--dir", str(folder)], folder.with_suffix(".log"))
+
+
+def encrypted(program, folder, values):
+    """A server as the tree starts it with `tls` and `access`: the admin port stays in plain text."""
+    certified(folder)
+    (folder / "access.yaml").write_text(ACCESS, encoding="utf-8")
+    words = ["serve", "--values", values, "--cache", folder / "cache", "--watch-interval", "1s"]
+    words += ["--tls-cert", folder / "tls.crt", "--tls-key", folder / "tls.key", "--tls-on", "http,grpc"]
+    words += ["--access-file", folder / "access.yaml"]
+    return started(program, list(map(str, words)), folder / "log")
+
+
+def certified(folder):
+    """A new certificate, signed by itself, and its key."""
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+    names = ["-subj", "/CN=sluice", "-addext", "subjectAltName=DNS:localhost"]
+    made = ["-keyout", folder / "tls.key", "-out", folder / "tls.crt"]
+    subprocess.run([*new, *names, *made], check=True, capture_output=True, timeout=60)
+
+
+@contextlib.contextmanager
+def started(program, words, log):
+    """A server until the end of the block; gives the address of its admin port."""
     http, grpc, admin = free_ports(3)
-    words = ["quickstart", "--dir", str(folder)]
     for flag, port in (("--http", http), ("--grpc", grpc), ("--admin", admin)):
         words += [flag, f"127.0.0.1:{port}"]
-    server = Sluice(program, words, Path(folder).parent / "quickstart.log")
+    server = Sluice(program, words, log)
     try:
         yield f"http://127.0.0.1:{admin}"
     except TimeoutError as error:
@@ -46,7 +80,8 @@ def wait_for(admin, what, *patterns):
     end = time.monotonic() + LIMIT_S
     while time.monotonic() < end:
         with contextlib.suppress(OSError):
-            said = text(f"{admin}/metrics")
+            # Nobody asks for it where there is no access file.
+            said = text(f"{admin}/metrics", Authorization=f"Bearer {TOKEN}")
             if all(re.search(pattern, said, re.MULTILINE) for pattern in patterns):
                 return said
         time.sleep(0.1)
@@ -59,9 +94,10 @@ def ask_for(values, version):
 
 
 def expositions(sluice):
-    """What `/metrics` says at rest, after a version was refused, and with a canary on trial."""
+    """What `/metrics` says at rest, after a version was refused, with a canary on trial; with TLS, and when its new
+    certificate is refused."""
     with tempfile.TemporaryDirectory() as top:
-        folder = Path(top) / "quickstart"
+        folder, other = Path(top) / "quickstart", Path(top) / "encrypted"
         values = folder / "values" / "fraud-detection.yaml"
         with quickstart(sluice, folder) as admin:
             texts = [wait_for(admin, "serves", r'^sluice_requests_total\{.*variant="stable",code="ok"\} [1-9]')]
@@ -71,6 +107,13 @@ def expositions(sluice):
             ask_for(values, "v1.1.0")
             canary = r'^sluice_requests_total\{.*variant="canary",code="ok"\} [1-9]'
             texts.append(wait_for(admin, "tries v1.1.0", canary, r"^sluice_rollout_verdict\{"))
+        other.mkdir()
+        with encrypted(sluice, other, values) as admin:
+            expiry = r"^sluice_tls_certificate_expiry_timestamp_seconds [1-9]"
+            accepted, refused = (rf'^sluice_credentials_error\{{file="tls"\}} {it}' for it in (0, 1))
+            texts.append(wait_for(admin, "has a certificate", expiry, accepted))
+            (other / "tls.crt").write_text("half of it", encoding="utf-8")
+            texts.append(wait_for(admin, "refuses another", expiry, refused))
         return texts
 
 

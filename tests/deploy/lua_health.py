@@ -13,13 +13,19 @@ from tree import arguments
 
 # What Argo CD does not load.
 ABSENT = ("string", "io", "math", "debug", "coroutine", "python")
+# Each is known by its name, to `require`, and `string` to every string, whose methods are its functions.
+SANDBOX = [
+    'debug.setmetatable("", nil)',
+    *(f"{name} = nil package.loaded.{name} = nil" for name in ABSENT),
+    "os = {time = os.time, date = os.date} package.loaded.os = os",
+]
 STATUSES = {"Healthy", "Progressing", "Degraded", "Suspended", "Missing", "Unknown"}
 
 
 def health(script, document):
     """Status and message for an object. The sandbox is made anew, as Argo CD makes it for each question."""
     lua = lupa.lua51.LuaRuntime(register_eval=False, unpack_returned_tuples=True)
-    lua.execute("".join(f"{name} = nil " for name in ABSENT) + "os = {time = os.time, date = os.date}")
+    lua.execute("\n".join(SANDBOX))
     lua.globals().obj = lua.table_from(document, recursive=True)
     answer = lua.execute(script)
     return answer.status, answer.message
@@ -66,6 +72,10 @@ def main():
         wrong = [] if said == expected and said[0] in STATUSES else [f"it says {said}, and {expected} is right"]
         tally.check(f"{name}: {expected[0]}", wrong)
     tally.refused("a script that uses `string`", sandboxed("return {status = string.upper('healthy')}"), "string")
+    method = sandboxed("return {status = ('healthy'):upper()}")
+    tally.refused("a script that uses a string's method", method, "attempt to index a string")
+    asked = sandboxed("return {status = require('string').upper('healthy')}")
+    tally.refused("a script that asks for `string`", asked, "'string' not found")
     tally.refused("a script that reads a file", sandboxed("return {status = io.open('/etc/passwd')}"), "io")
     return tally.finish()
 

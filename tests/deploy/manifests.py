@@ -123,6 +123,33 @@ def probes(objects):
             yield f"{name} asks {asked}"
 
 
+def scaled(objects):
+    """By the queue, and by the CPU where nobody can say how long the queue is. Percent are of the request."""
+    metrics = only(objects, "HorizontalPodAutoscaler")["spec"]["metrics"]
+    if [it["type"] for it in metrics].count("Pods") != 1:
+        yield "the autoscaler does not follow the queue"
+    if "cpu" not in [it["resource"]["name"] for it in metrics if it["type"] == "Resource"]:
+        yield "without the metrics adapter nothing scales up"
+    [container] = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    if "cpu" not in container["resources"]["requests"]:
+        yield "no CPU is requested, and the autoscaler counts in percent of that"
+
+
+def ports_of(objects):
+    """A pod's ports, by name."""
+    [container] = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return {it["name"]: it["containerPort"] for it in container["ports"]}
+
+
+def services(objects):
+    """What a Service forwards to is there. A name that no container has is no error, and nobody gets an answer."""
+    ports = ports_of(objects)
+    for service in (it for it in objects if it["kind"] == "Service"):
+        for port in service["spec"]["ports"]:
+            if port["targetPort"] not in [*ports, *ports.values()]:
+                yield f"{service['metadata']['name']} forwards to {port['targetPort']}, and the pod has {sorted(ports)}"
+
+
 def cache(objects):
     """What the server may write fits the volume, and the volume fits what the pod may use of the disk."""
     pod = only(objects, "Deployment")["spec"]["template"]["spec"]
@@ -174,6 +201,40 @@ def witness(objects, server):
     name = only(objects, "ConfigMap")["metadata"]["name"]
     if job["spec"]["template"]["spec"]["volumes"] != [{"name": "expected", "configMap": {"name": name}}]:
         yield f"it does not mount {name}"
+
+
+def chosen(selector, labels):
+    """Whether a selector of labels chooses a pod with these."""
+    for it in selector.get("matchExpressions", []):
+        if it["operator"] != "In":
+            raise SystemExit(f"no reading of the operator {it['operator']}")
+        if labels.get(it["key"]) not in it["values"]:
+            return False
+    return selector.get("matchLabels", {}).items() <= labels.items()
+
+
+def open_to(rules, side, labels, ports):
+    """Whether one of the rules is about a pod of this namespace with these labels, and one of the ports."""
+    peers = [(it["podSelector"], rule) for rule in rules for it in rule.get(side, []) if it.keys() == {"podSelector"}]
+    return any(chosen(it, labels) and port["port"] in ports for it, rule in peers for port in rule["ports"])
+
+
+def reaches(objects, server):
+    """The network lets the Job ask for a name and then the servers, and lets it in at each of them."""
+    job = only(objects, "Job")["spec"]["template"]["metadata"]["labels"]
+    pod = only(server, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    own, servers = only(objects, "NetworkPolicy")["spec"], only(server, "NetworkPolicy")["spec"]
+    admin = ports_of(server)["admin"]
+    if not chosen(own["podSelector"], job):
+        yield f"its policy is about {own['podSelector']}, and it has {job}"
+    # Behind a headless Service the port is the pod's.
+    if not open_to(own["egress"], "to", pod, [admin]):
+        yield f"it is not let out to port {admin} of the servers"
+    names = {(port["port"], port["protocol"]) for rule in own["egress"] if "to" not in rule for port in rule["ports"]}
+    if not {(53, "UDP"), (53, "TCP")} <= names:
+        yield f"it cannot ask for a name: it is let out to {sorted(names)}"
+    if not open_to(servers["ingress"], "from", job, [admin, "admin"]):
+        yield "the servers do not let it in at their admin port"
 
 
 def encrypted(tree, kubectl, model):
@@ -248,6 +309,12 @@ def planted_rules(tally, objects, values):
     def mute(_, spec):
         spec["containers"][0]["env"] = []
 
+    def boundless(_, spec):
+        del spec["containers"][0]["resources"]["requests"]["cpu"]
+
+    def unnamed(_, spec):
+        spec["containers"][0]["ports"][1]["name"] = "h2c"
+
     faults = [
         ("a variable that is not there", told, mute, "it writes on $(INSTANCE)-values"),
         ("a mounted file", mounts, mount, "subPath"),
@@ -258,13 +325,49 @@ def planted_rules(tally, objects, values):
         ("liveness that is about models", probes, mixed, "liveness asks"),
         ("a volume smaller than the cache", cache, small, "must be larger"),
         ("a selector of another model", selectors, foreign, "selects"),
+        ("no request of CPU", scaled, boundless, "no CPU is requested"),
+        ("a port under another name", services, unnamed, "forwards to grpc"),
     ]
     for name, rule, change, expected in faults:
         tally.refused(name, rule(pod(change)), expected)
+    for kept, expected in (("Pods", "nothing scales up"), ("Resource", "does not follow the queue")):
+        changed = copy.deepcopy(objects)
+        spec = only(changed, "HorizontalPodAutoscaler")["spec"]
+        spec["metrics"] = [it for it in spec["metrics"] if it["type"] == kept]
+        tally.refused(f"an autoscaler by {kept} alone", scaled(changed), expected)
+    for suffix in ("model-serving", "-headless"):
+        changed = copy.deepcopy(objects)
+        only(changed, "Service", suffix)["spec"]["ports"][0]["targetPort"] = "https"
+        tally.refused(f"a port that no container has, of {suffix}", services(changed), "forwards to https")
     slow = {"serving": {"timeoutDefault": "60s"}}
     tally.refused("a request longer than the grace period", stopping(objects, slow), "a request may take 60 s")
     other = pod(lambda deployment, _: deployment["spec"].update(revisionHistoryLimit=9))
     tally.refused("two renderings that differ", differences(objects, other), "revisionHistoryLimit")
+
+
+def planted_network(tally, objects, server):
+    """That each side of the witness's way is looked at."""
+
+    def refused(name, change, expected):
+        changed = copy.deepcopy((objects, server))
+        change(*(only(it, "NetworkPolicy")["spec"] for it in changed))
+        tally.refused(name, reaches(*changed), expected)
+
+    refused("a server that lets no witness in", lambda _, spec: spec["ingress"][1]["from"].pop(), "do not let it in")
+    elsewhere = {"namespaceSelector": {}}
+    refused(
+        "a server that lets in another namespace's",
+        lambda _, spec: spec["ingress"][1]["from"][1].update(elsewhere),
+        "do not let it in",
+    )
+    refused(
+        "a server that lets it in elsewhere",
+        lambda _, spec: spec["ingress"][1].update(ports=[{"port": "http", "protocol": "TCP"}]),
+        "do not let it in",
+    )
+    refused("a witness that may ask for no name", lambda spec, _: spec["egress"].pop(0), "cannot ask for a name")
+    refused("a witness that is not let out", lambda spec, _: spec["egress"].pop(), "not let out to port 8002")
+    refused("another's policy", lambda spec, _: spec["podSelector"]["matchLabels"].update(x="y"), "its policy is about")
 
 
 def main():
@@ -286,11 +389,15 @@ def main():
             tally.check(f"{name}: a cluster takes {len(helmed)} and {len(watching)} objects", found)
             tally.check(f"{name}: requests are answered before the pod ends", stopping(helmed, values))
             tally.check(f"{name}: probes ask the right ports", probes(helmed))
+            tally.check(f"{name}: the queue scales it, and else the CPU", scaled(helmed))
+            tally.check(f"{name}: Services forward to ports that are there", services(helmed))
             tally.check(f"{name}: the cache fits its volume", cache(helmed))
             tally.check(f"{name}: selectors", selectors(helmed))
             tally.check(f"{name}: the witness", [*witness(watching, helmed), *same_bytes(path, watching, "-expected")])
+            tally.check(f"{name}: the witness reaches every server", reaches(watching, helmed))
         planted(tally, helmed)
         planted_rules(tally, helmed, values)
+        planted_network(tally, watching, helmed)
         tally.check(f"{model}: both tools render the same with TLS and an access file", encrypted(tree, given.kubectl, model))
     return tally.finish()
 

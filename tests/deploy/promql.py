@@ -11,6 +11,8 @@ OVER_GAUGES = {
     "delta", "idelta", "deriv", "predict_linear", "changes", "avg_over_time", "min_over_time", "max_over_time",
     "sum_over_time", "last_over_time", "quantile_over_time", "stddev_over_time",
 }  # fmt: skip
+# Functions that give a number, and no series.
+NUMBERS = ("time", "scalar", "pi")
 RISES = ("counter", "histogram_bucket", "histogram_sum", "histogram_count")
 
 
@@ -87,7 +89,7 @@ class Judge:
             if "le" not in result:
                 self.problems.append("histogram_quantile needs the label `le`, and what it is given has none")
             result -= {"le"}
-        if name == "vector":
+        if name == "vector" or name in NUMBERS:
             return set()
         return result
 
@@ -105,7 +107,7 @@ class Judge:
 
     def binary(self, node):
         left, right = self.labels(node.lhs), self.labels(node.rhs)
-        sides = [side for side, it in ((left, node.lhs), (right, node.rhs)) if not isinstance(it, ql.NumberLiteral)]
+        sides = [side for side, it in ((left, node.lhs), (right, node.rhs)) if not is_number(it)]
         matching = node.modifier.matching if node.modifier else None
         if len(sides) < 2:
             return sides[0] if sides else set()
@@ -120,6 +122,15 @@ class Judge:
                 f"`on` names `{it}`, which one side does not have" for it in sorted(named - (left & right))
             ]
         return left
+
+
+def is_number(node):
+    """Whether an expression is one number, which goes with every series."""
+    if isinstance(node, (ql.ParenExpr, ql.UnaryExpr)):
+        return is_number(node.expr)
+    if isinstance(node, ql.BinaryExpr):
+        return is_number(node.lhs) and is_number(node.rhs)
+    return isinstance(node, ql.NumberLiteral) or (isinstance(node, ql.Call) and node.func.name in NUMBERS)
 
 
 def judge(expression, families, documented, recorded=None):

@@ -25,6 +25,7 @@ ELSEWHERE = {
     "cargo xtask image",
     "cargo xtask image --gpu",
     "cargo xtask test-deploy",
+    "cargo xtask test-deploy --only gate",
     "cargo xtask test-deploy --only six-steps",
     "cargo test -p tests cluster",
     "terraform fmt",

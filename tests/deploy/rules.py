@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Checks the Prometheus rules: that promtool takes them, that every alert is tested, that what they name exists.
 
-What exists is what `sluice quickstart` exposes, taken through a refused version and a canary.
+What exists is what `sluice quickstart` exposes, taken through a refused version and a canary, and what a server with
+TLS and an access file does.
 """
 
 import copy
@@ -44,7 +45,8 @@ def promtool(program, *arguments, given=None):
 
 
 def metric_problems(program, texts):
-    """What promtool's linter says of the real /metrics. Triton's names are Triton's."""
+    """What promtool's linter says of the real /metrics, in the older text format, which it reads. Triton's names are
+    Triton's."""
     for text in texts:
         for line in promtool(program, "check", "metrics", given=exposition.older_format(text)):
             if not line.startswith("nv_inference_"):
@@ -124,6 +126,7 @@ def planted(tally, source, tests, families, documented, program):
     tally.refused("a value that is not there", judged('sluice_rollout_phase{phase="Broken"} == 1'), 'no phase="Broken"')
     tally.refused("a rate of a gauge", judged("rate(sluice_queue_depth[5m]) > 0"), "is for counters")
     tally.refused("a counter as it is", judged('sluice_requests_total{code="ok"} > 0'), "only rises")
+    tally.refused("sides that never match", judged("sluice_queue_depth > sluice_rollout_step"), "differ in version")
     no_buckets = "histogram_quantile(0.9, sum by (model) (rate(sluice_request_duration_seconds_bucket[5m]))) > 1"
     tally.refused("a quantile without buckets", judged(no_buckets), "needs the label `le`")
     tally.refused(

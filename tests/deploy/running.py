@@ -51,8 +51,8 @@ def free_ports(count):
     return ports
 
 
-def text(url):
-    with urllib.request.urlopen(url, timeout=10) as answer:
+def text(url, **headers):
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
         return answer.read().decode()
 
 

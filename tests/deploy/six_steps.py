@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from pathlib import Path
 
@@ -277,8 +278,22 @@ def reverted(tally, world, label):
     said = world.gate(show=("rollback", "refused"))
     tally.check(f"{label}: the gate does not hold its revert up", [] if "it was merged before" in said else [said])
     world.repository.merge()
+    latest = world.state("production")["history"][-1]
     world.synced("production")
+    mounted = time.monotonic()
     world.waited("production")
+    # A busy machine's own time is nothing to judge by.
+    print(f"# Healthy {time.monotonic() - mounted:.1f} s after the mount changed")
+    tally.check(f"{label}: its revert takes no step", steps_since(world, latest))
+
+
+def steps_since(world, latest):
+    """Events by which a version would come in again. What the revert asks for is stable still, and has no way to go."""
+    history = world.state("production")["history"]
+    for it in history[history.index(latest) + 1 :]:
+        print(f"    {it['event']} {it['version']}: {it['reason']}")
+        if it["event"] in ("trialStarted", "step", "promoted"):
+            yield f"{it['version']} {it['event']}: {it['reason']}"
 
 
 def trials(world):

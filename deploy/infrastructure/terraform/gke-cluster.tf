@@ -116,7 +116,7 @@ resource "google_container_cluster" "ml" {
   }
 
   addons_config {
-    # The volumes of the model caches.
+    # For what keeps a disk, such as Prometheus. No model does: its cache is an `emptyDir`.
     gce_persistent_disk_csi_driver_config {
       enabled = true
     }

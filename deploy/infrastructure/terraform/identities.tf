@@ -44,13 +44,17 @@ resource "google_storage_bucket_iam_member" "serving" {
   depends_on = [google_container_cluster.ml]
 }
 
-# `sluice push` adds objects and looks at what is there. Without `storage.objects.delete` Google Cloud refuses to
-# overwrite as well, so a published version cannot be changed by whoever published it.
+# `sluice push` adds objects and looks at what is there. A file over 8 MiB goes in parts: `multipartUploads.create`
+# begins and ends it and adds each part, `abort` takes the parts away of a file that changed while it was read. Without
+# `storage.objects.delete` Google Cloud refuses to overwrite as well, whole or in parts, so a published version cannot
+# be changed by whoever published it. The mark of a push stays in the bucket then, which push says, and does no harm.
 resource "google_project_iam_custom_role" "publisher" {
   role_id     = "modelPublisher"
   title       = "Model publisher"
   description = "Adds model versions; changes and removes none."
   permissions = [
+    "storage.multipartUploads.abort",
+    "storage.multipartUploads.create",
     "storage.objects.create",
     "storage.objects.get",
     "storage.objects.list",

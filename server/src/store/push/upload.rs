@@ -132,6 +132,10 @@ impl Destination {
         let Ok(location) = self.0.location(MARKER_NAME) else { return };
         match self.0.store().delete(&location).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            // Who may publish and not delete, as `deploy/` has it, need not be warned at each push.
+            Err(object_store::Error::PermissionDenied { .. }) => {
+                tracing::info!(object = MARKER_NAME, "stays, since this account may not delete; it does no harm");
+            }
             Err(error) => tracing::warn!(object = MARKER_NAME, %error, "could not be deleted; it does no harm"),
         }
     }
