@@ -19,6 +19,8 @@ pub(crate) struct How<'a> {
     pub(crate) test: &'a str,
     /// More flags of `sluice serve`.
     pub(crate) flags: &'a [&'a str],
+    /// How long it is not ready before it drains; else it drains at once.
+    pub(crate) not_ready_wait: Option<&'a str>,
     /// Its environment, besides this process's.
     pub(crate) env: &'a [(&'a str, String)],
 }
@@ -46,8 +48,9 @@ impl Process {
         let (mount, cache) = (sandbox.kubelet.mount().display().to_string(), sandbox.cache().display().to_string());
         let free = "127.0.0.1:0";
         let folders = ["sluice", "serve", "--values", &mount, "--cache", &cache, "--log", "error"];
-        let ports = ["--http", free, "--grpc", free, "--admin", free, "--not-ready-wait", "0s"];
-        let line = [&folders[..], &ports, how.flags].concat();
+        let ports = ["--http", free, "--grpc", free, "--admin", free];
+        let wait = ["--not-ready-wait", how.not_ready_wait.unwrap_or("0s")];
+        let line = [&folders[..], &ports, &wait, how.flags].concat();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "--ignored", "--nocapture", how.test])
             .env(ARGUMENTS, line.join("\n"))

@@ -12,6 +12,7 @@
 //! | `launch=badd_f32/2:1` | the second launch of that kernel |
 //! | `lost=5`, `lost=5:46` | at the fifth launch the device is lost: every later call answers 719, or that code, and no context can be made again (46) |
 //! | `slow=5:PATH`, `slow=badd_f32/2:PATH` | that launch opens the named pipe `PATH` for reading and runs when it has read it to its end: who opens it for writing knows that the launch has come, and lets it go by closing it |
+//! | `slow-copy=5:PATH` | the same for the fifth copy to the device that `cuMemcpyHtoD` or its `Async` is asked for |
 
 mod entry;
 
@@ -31,6 +32,8 @@ pub struct Faults {
     pub allocations: Vec<Which>,
     /// What happens at launches.
     pub launches: Vec<AtLaunch>,
+    /// Copies to the device that wait until a named pipe was read to its end.
+    pub slow_copies: Vec<(Which, PathBuf)>,
 }
 
 /// One of many events, or all from one on.
@@ -91,6 +94,7 @@ impl Faults {
 pub struct Progress {
     plan: Faults,
     allocations: u64,
+    copies: u64,
     launches: u64,
     launches_of: BTreeMap<String, u64>,
 }
@@ -112,6 +116,13 @@ impl Progress {
     pub fn refuses_allocation(&mut self) -> bool {
         self.allocations += 1;
         self.plan.allocations.iter().any(|which| which.is(self.allocations))
+    }
+
+    /// A copy to the device is asked for: the named pipes that it waits at.
+    pub fn at_copy(&mut self) -> Vec<PathBuf> {
+        self.copies += 1;
+        let due = self.plan.slow_copies.iter().filter(|(which, _)| which.is(self.copies));
+        due.map(|(_, pipe)| pipe.clone()).collect()
     }
 
     /// A kernel is launched: what happens, in the order of the plan.
@@ -143,13 +154,14 @@ mod tests {
     fn every_entry_is_read() {
         let plan = Faults::parse(
             "devices=0; driver=12080; memory=256MiB; allocation=3; allocation=9+; launch=5; launch=badd_f32/2+:1; \
-             launch=7:700; lost=8; lost=9:46; slow=k/1:/tmp/a:b",
+             launch=7:700; lost=8; lost=9:46; slow=k/1:/tmp/a:b; slow-copy=2:/tmp/c",
         )
         .unwrap();
         assert!(plan.no_device);
         assert_eq!((plan.driver, plan.memory), (Some(12080), Some(256 << 20)));
         let which = |number, and_after| Which { number, and_after };
         assert_eq!(plan.allocations, [which(3, false), which(9, true)]);
+        assert_eq!(plan.slow_copies, [(which(2, false), "/tmp/c".into())]);
         let at = |kernel: Option<&str>, which, what| AtLaunch { kernel: kernel.map(str::to_owned), which, what };
         assert_eq!(
             plan.launches,
@@ -169,12 +181,12 @@ mod tests {
     fn all_that_is_wrong_is_told_at_once() {
         let wrong = Faults::parse(
             "device=0;devices=2;memory=10MB;memory=;allocation=0;allocation=x;launch=;launch=/2;launch=3:0;\
-             launch=3:x;slow=3;slow=3:;driver=new;lost",
+             launch=3:x;slow=3;slow=3:;slow-copy=3;driver=new;lost",
         )
         .unwrap_err();
         assert_eq!(
             wrong.join("\n"),
-            "CUDA_STANDIN_FAULTS: `device=0`: no such fault; there are devices, driver, memory, allocation, launch, lost, slow\n\
+            "CUDA_STANDIN_FAULTS: `device=0`: no such fault; there are devices, driver, memory, allocation, launch, lost, slow, slow-copy\n\
              CUDA_STANDIN_FAULTS: `devices=2`: only 0 can be asked for\n\
              CUDA_STANDIN_FAULTS: `memory=10MB`: 10MB is no size; write as 4096, 64KiB, 256MiB or 2GiB\n\
              CUDA_STANDIN_FAULTS: `memory=`:  is no size; write as 4096, 64KiB, 256MiB or 2GiB\n\
@@ -186,6 +198,7 @@ mod tests {
              CUDA_STANDIN_FAULTS: `launch=3:x`: x is no code of an error; write one of cuda.h, as 719\n\
              CUDA_STANDIN_FAULTS: `slow=3`: the named pipe is missing; write as slow=3:/path/of/pipe\n\
              CUDA_STANDIN_FAULTS: `slow=3:`: the named pipe is missing; write as slow=3:/path/of/pipe\n\
+             CUDA_STANDIN_FAULTS: `slow-copy=3`: the named pipe is missing; write as slow-copy=3:/path/of/pipe\n\
              CUDA_STANDIN_FAULTS: `driver=new`: new is no version; write as 12080\n\
              CUDA_STANDIN_FAULTS: `lost`: no value; write as lost=…"
         );
@@ -193,8 +206,10 @@ mod tests {
 
     #[test]
     fn faults_come_when_they_are_due() {
-        let mut progress = Progress::of(Faults::parse("allocation=2;launch=k/2;launch=4+:1").unwrap());
+        let mut progress =
+            Progress::of(Faults::parse("allocation=2;launch=k/2;launch=4+:1;slow-copy=2:/tmp/c").unwrap());
         assert_eq!([(); 3].map(|()| progress.refuses_allocation()), [false, true, false]);
+        assert_eq!([(); 3].map(|()| progress.at_copy().len()), [0, 1, 0]);
         let met: Vec<usize> = ["k", "other", "k", "k", "other"].map(|kernel| progress.at_launch(kernel).len()).into();
         assert_eq!(met, [0, 0, 1, 1, 1]);
     }

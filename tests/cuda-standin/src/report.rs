@@ -175,11 +175,12 @@ impl Reports {
         self.found.is_empty()
     }
 
-    /// One JSON document.
+    /// One JSON document. `compiled` is the folder in which a driver would keep what it compiles.
     #[must_use]
-    pub fn to_json(&self) -> String {
+    pub fn to_json(&self, compiled: Option<&str>) -> String {
         let rows: Vec<String> = self.found.iter().map(|(report, times)| row(report, *times)).collect();
-        format!("{{\"left_out\":{},\"reports\":[\n{}\n]}}\n", self.left_out, rows.join(",\n"))
+        let (compiled, left_out) = (compiled.map_or_else(|| "null".to_owned(), quoted), self.left_out);
+        format!("{{\"compiled\":{compiled},\"left_out\":{left_out},\"reports\":[\n{}\n]}}\n", rows.join(",\n"))
     }
 }
 
@@ -252,7 +253,8 @@ mod tests {
     fn json_reads_back() {
         let mut reports = Reports::default();
         reports.add(at(3, 2));
-        let read: serde_json::Value = serde_json::from_str(&reports.to_json()).unwrap();
+        let read: serde_json::Value = serde_json::from_str(&reports.to_json(Some("/c"))).unwrap();
+        assert_eq!(read["compiled"], "/c");
         assert_eq!(read["reports"][0]["words"], "two\nthreads");
         assert_eq!(read["reports"][0]["file"], "a \"b\".cu");
         assert_eq!(read["reports"][0]["thread"][0], 2);

@@ -6,25 +6,37 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world fails there")]
 
 use serde_json::Value;
-
 use tests::sandbox::Sandbox;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use super::{asked, bump, counted, ends_well, memory, reported, sandbox, serving};
-use crate::child::Process;
+use super::{MODEL, asked, bump, counted, ends_well, how, memory, planned, row, sandbox, serving};
+use crate::child::{How, Process};
 
 pub(super) const SMALL: &str =
     "serving: {maxBatchSize: 2}\nstrategy: {canary: {steps: [], scaleDownDelaySeconds: 0}}\n";
 
-/// Allocations and launches until the first version is up.
-pub(super) async fn brought_up() -> (u64, u64) {
+/// What it takes until the first version is up.
+pub(super) struct BroughtUp {
+    allocations: u64,
+    pub(super) launches: u64,
+    /// To the device.
+    pub(super) copies: u64,
+}
+
+pub(super) async fn brought_up() -> BroughtUp {
     let sandbox = sandbox("v1.0.0", SMALL).unwrap();
     let process = serving(&sandbox, "");
     process.until(|model| model["phase"] == "Healthy").await;
-    let (status, said) = process.terminate();
-    assert_eq!((status.code(), reported(&sandbox)), (Some(0), vec![]), "{said}");
+    ends_well(process, &sandbox);
     let counts = counted(&sandbox).unwrap();
     let launches = counts["kernels"].as_object().unwrap().values().map(|kernel| kernel["launches"].as_u64().unwrap());
-    (counts["allocations"]["times"].as_u64().unwrap(), launches.sum())
+    let number = |of: &Value| of.as_u64().unwrap();
+    BroughtUp {
+        allocations: number(&counts["allocations"]["times"]),
+        launches: launches.sum(),
+        copies: number(&counts["calls"]["cuMemcpyHtoDAsync_v2"]),
+    }
 }
 
 /// A server whose device fails as said at the load of a second version, which is under way.
@@ -42,22 +54,54 @@ fn reason<'a>(model: &'a Value, event: &str) -> Option<&'a str> {
     model["history"].as_array()?.iter().find(|it| it["event"] == event)?["reason"].as_str()
 }
 
+/// What a version was promised of the device, and what it took.
+fn held(metrics: &str) -> Option<(u64, u64)> {
+    Some((memory(metrics, "reserved")?, memory(metrics, "pool_used")?))
+}
+
+/// What v1.1.0 holds where it was the first on the device.
+async fn held_alone() -> (u64, u64) {
+    let sandbox = sandbox("v1.1.0", SMALL).unwrap();
+    let process = serving(&sandbox, "");
+    process.until(|model| model["phase"] == "Healthy").await;
+    assert_eq!(asked(&process.http).await.0, 200);
+    // The thread looks at its memory when it is asked, so the first answer is of the moment before.
+    process.until_metrics(|metrics| held(metrics).is_some_and(|(_, used)| used > 0)).await;
+    let held = held(&process.ask("/metrics").await).unwrap();
+    ends_well(process, &sandbox);
+    held
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_without_memory_gives_back_what_it_took_and_the_next_try_has_it() {
-    let (allocations, _) = brought_up().await;
-    let (sandbox, process, before) = failing_load(&format!("allocation={}", allocations + 1)).await;
+    let (alone, allocations) = (held_alone().await, brought_up().await.allocations);
+    // Three tensors of its weights are on the device when the fourth finds no room.
+    let (sandbox, process, _) = failing_load(&format!("allocation={}", allocations + 4)).await;
     let model = process.until(|model| reason(model, "stageFailed").is_some()).await;
     assert!(reason(&model, "stageFailed").unwrap().contains("out of memory"), "{model}");
+    assert_eq!(asked(&process.http).await.0, 200, "somebody serves in any case");
     process.until(|model| model["stable"]["version"] == "v1.1.0").await;
-    process.until_metrics(|metrics| memory(metrics, "reserved") == before).await;
     let (code, body) = asked(&process.http).await;
     assert!(code == 200 && body.contains("\"v1.1.0\""), "{code} {body}");
+    process.until_metrics(|metrics| held(metrics) == Some(alone)).await;
+    ends_well(process, &sandbox);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_without_memory_fails_its_caller_and_nothing_else() {
+    let allocations = brought_up().await.allocations;
+    let sandbox = sandbox("v1.0.0", SMALL).unwrap();
+    let process = serving(&sandbox, &format!("allocation={}", allocations + 1));
+    process.until(|model| model["phase"] == "Healthy").await;
+    let (code, body) = asked(&process.http).await;
+    assert!(code == 500 && body.contains("could not compute"), "{code} {body}");
+    assert_eq!(asked(&process.http).await.0, 200);
     ends_well(process, &sandbox);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_fails_in_its_warm_up_is_rejected_and_the_live_one_serves() {
-    let (_, launches) = brought_up().await;
+    let launches = brought_up().await.launches;
     let (sandbox, process, before) = failing_load(&format!("launch={}:701", launches + 1)).await;
     let model = process.until(|model| reason(model, "rejected").is_some()).await;
     assert!(reason(&model, "rejected").unwrap().contains("warm-up"), "{model}");
@@ -82,16 +126,51 @@ async fn failed_request(fault: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_that_is_lost_ends_the_process_and_its_callers_are_told() {
-    let (_, launches) = brought_up().await;
+    let launches = brought_up().await.launches;
     for code in [700, 710, 716, 718, 719] {
         failed_request(&format!("launch={}:{code}", launches + 1)).await;
     }
     failed_request(&format!("lost={}", launches + 1)).await;
 }
 
+/// A caller who has sent the head of a request, and was told to go on: the server waits for the rest.
+async fn half_sent(http: &str) -> TcpStream {
+    let mut caller = TcpStream::connect(http.trim_start_matches("http://")).await.unwrap();
+    let head = format!(
+        "POST /v2/models/{MODEL}/infer HTTP/1.1\r\nhost: sluice\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        row().len()
+    );
+    caller.write_all(head.as_bytes()).await.unwrap();
+    let mut said = [0; 21];
+    caller.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"HTTP/1.1 100 Continue");
+    caller
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_lost_its_device_is_not_ready_and_drains_before_it_ends() {
+    let launches = brought_up().await.launches;
+    let sandbox = sandbox("v1.0.0", SMALL).unwrap();
+    let env = planned(&sandbox, &format!("launch={}:719", launches + 1));
+    let process = Process::start(&sandbox, &How { not_ready_wait: Some("5s"), ..how(&env) });
+    process.until(|model| model["phase"] == "Healthy").await;
+    let ready = async || reqwest::get(format!("{}/v2/health/ready", process.http)).await.unwrap().status();
+    assert_eq!(ready().await, 200);
+    // Its request is at work, so the drain waits for it.
+    let mut caller = half_sent(&process.http).await;
+    assert_eq!(asked(&process.http).await.0, 503);
+    while ready().await != 503 {}
+    caller.write_all(row().as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    caller.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("HTTP/1.1 503 "), "{answer}");
+    let (status, said) = process.ended();
+    assert_eq!(status.code(), Some(4), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_launch_that_is_refused_fails_its_caller_and_nothing_else() {
-    let (_, launches) = brought_up().await;
+    let launches = brought_up().await.launches;
     let sandbox = sandbox("v1.0.0", SMALL).unwrap();
     let process = serving(&sandbox, &format!("launch={}:701", launches + 1));
     process.until(|model| model["phase"] == "Healthy").await;

@@ -2,6 +2,7 @@
 
 use models::cuda::Gpu;
 use models::{Datatype, Model, NamedTensor, Tensor};
+use tests::onnx::{self, data_type};
 use tests::zoo;
 
 use super::{files, gpu};
@@ -42,6 +43,7 @@ fn differs(host: &Tensor, device: &Tensor) -> Option<String> {
 
 fn compare(name: &str, inputs: &[NamedTensor], host: &Model, device: &Model) -> anyhow::Result<Vec<String>> {
     let (on_host, on_device) = (host.run(inputs)?, device.run(inputs)?);
+    anyhow::ensure!(on_host.len() == on_device.len(), "{name}: {} and {} outputs", on_host.len(), on_device.len());
     let pairs = on_host.iter().zip(&on_device);
     let problems = pairs.filter_map(|(host, device)| Some((&host.name, differs(&host.tensor, &device.tensor)?)));
     Ok(problems.map(|(output, problem)| format!("{name}, {output}: {problem}")).collect())
@@ -66,6 +68,46 @@ fn every_committed_model_answers_the_same_on_the_device() -> anyhow::Result<()> 
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     assert!(compared > 100, "{compared} batches were compared");
+    Ok(())
+}
+
+/// Dense, with weights and activations of this type: `x` of 9 columns, `y` of 4.
+fn dense(elem_type: i32, bits: fn(f32) -> u16) -> Vec<u8> {
+    let tensor = |name: &str, dims: &[i64]| {
+        let values = (0..dims.iter().product()).map(|at: i64| (at * 7 % 19) as f32 / 16.0 - 0.5);
+        let raw_data = values.flat_map(|value| bits(value).to_le_bytes()).collect();
+        onnx::Tensor { dims: dims.to_vec(), data_type: elem_type, name: name.to_owned(), raw_data }
+    };
+    onnx::file(onnx::Graph {
+        name: "dense".to_owned(),
+        node: vec![
+            onnx::node("MatMul", &["x", "weight"], "product"),
+            onnx::node("Add", &["product", "bias"], "sum"),
+            onnx::node("Relu", &["sum"], "y"),
+        ],
+        initializer: vec![tensor("weight", &[9, 4]), tensor("bias", &[4])],
+        input: vec![onnx::rows("x", elem_type, 9)],
+        output: vec![onnx::rows("y", elem_type, 4)],
+    })
+}
+
+#[test]
+fn a_model_in_half_precision_answers_the_same_on_the_device() -> anyhow::Result<()> {
+    let (_turn, gpu) = gpu();
+    let f16 = dense(data_type::FLOAT16, |value| half::f16::from_f32(value).to_bits());
+    let bf16 = dense(data_type::BFLOAT16, |value| half::bf16::from_f32(value).to_bits());
+    let mut problems = Vec::new();
+    for (elem_type, file) in [("f16", f16), ("bf16", bf16)] {
+        let mut files = models::ModelFiles::new();
+        files.insert("model.onnx".to_owned(), file.into())?;
+        let (host, device) = (models::load(&files)?, placed(&files, &gpu)?);
+        for rows in BATCHES {
+            let inputs = host.varied_inputs(rows);
+            assert!(host.run(&inputs)?[0].tensor.to_f64().is_some_and(|y| y.iter().any(|y| *y > 0.1)), "all is zero");
+            problems.extend(compare(&format!("{elem_type}, {rows} rows"), &inputs, &host, &device)?);
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
     Ok(())
 }
 
@@ -120,9 +162,17 @@ fn a_tensor_of_several_pieces_comes_back_as_it_went() -> anyhow::Result<()> {
     let there = gpu.upload::<f32>(&[len], |start, into| {
         into.iter_mut().enumerate().for_each(|(at, value)| *value = number(start + at));
     })?;
-    let mut back = Vec::with_capacity(len);
-    gpu.download::<f32>(&there, |piece| back.extend_from_slice(piece))?;
-    assert!(back.len() == len && back.iter().enumerate().all(|(at, value)| *value == number(at)));
+    let as_it_went = |there: &candle_core::Tensor| -> anyhow::Result<bool> {
+        let mut back = Vec::with_capacity(len);
+        gpu.download::<f32>(there, |piece| back.extend_from_slice(piece))?;
+        Ok(back.len() == len && back.iter().enumerate().all(|(at, value)| *value == number(at)))
+    };
+    assert!(as_it_went(&there)?);
+    // A constant of a model goes a piece at each step.
+    let host = candle_core::Tensor::from_iter((0..len).map(number), &candle_core::Device::Cpu)?;
+    let mut transfer = models::cuda::Transfer::start(&host, &gpu)?;
+    assert!(transfer.step(&gpu)?.is_none() && transfer.step(&gpu)?.is_none(), "there are three pieces");
+    assert!(as_it_went(&transfer.step(&gpu)?.expect("the third is the last one"))?);
     Ok(())
 }
 

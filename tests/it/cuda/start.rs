@@ -20,7 +20,7 @@ fn child() {
 /// Starts with these flags and faults, and tells what `/status` says of the device, or how it ended.
 async fn device(flags: &[&str], faults: &str) -> Result<Value, (Option<i32>, String)> {
     let sandbox = sandbox("v1.0.0", "").unwrap();
-    let how = How { test: CHILD, flags, env: &planned(&sandbox, faults) };
+    let how = How { test: CHILD, flags, env: &planned(&sandbox, faults), ..How::default() };
     let process = Process::try_start(&sandbox, &how).map_err(|(status, said)| (status.code(), said))?;
     let status: Value = serde_json::from_str(&process.ask("/status").await).unwrap();
     Ok(status["device"].clone())

@@ -3,7 +3,7 @@
 use tests::traffic::Traffic;
 use tests::zoo;
 
-use super::{MODEL, bump, memory, reported, sandbox, serving};
+use super::{MODEL, bump, ends_well, memory, reported, sandbox, serving};
 
 /// Every promotion loads, warms up and gates, and the old version leaves at once.
 const FRESH: &str = "strategy: {canary: {steps: [], scaleDownDelaySeconds: 0, rollbackWindow: {revisions: 0}}}\nserving: {maxBatchSize: 4}\n";
@@ -34,6 +34,7 @@ async fn two_hundred_promotions_cost_no_caller_anything_and_the_device_no_byte()
     // The thread looks at its memory when it is asked, so the first answer is of the moment before.
     process.until_metrics(|metrics| held(metrics).is_some_and(|(_, used)| used > 0)).await;
     let before = held(&process.ask("/metrics").await).unwrap();
+    assert!(before.1 <= before.0, "what was promised to the version is enough: {before:?}");
     for promotion in 1..=PROMOTIONS {
         let artifact = zoo::artifact(MODEL, if promotion % 2 == 0 { "v1.0.0" } else { "v1.1.0" });
         sandbox.publish_as(&artifact, MODEL, &label(promotion)).unwrap();
@@ -54,8 +55,7 @@ async fn two_hundred_promotions_cost_no_caller_anything_and_the_device_no_byte()
     let loads = process.ask("/metrics").await;
     let loads = loads.lines().find(|line| line.starts_with("sluice_reload_total{") && line.contains("success"));
     assert!(loads.is_some_and(|line| line.ends_with(&format!(" {}", PROMOTIONS + 1))), "{loads:?}");
-    let (status, said) = process.terminate();
-    assert_eq!((status.code(), reported(&sandbox)), (Some(0), vec![]), "{said}");
+    ends_well(process, &sandbox);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,8 +69,7 @@ async fn a_canary_that_answers_nan_is_aborted_and_no_caller_sees_it() {
     assert_eq!(traffic.stop().await.unwrap().failures, Vec::<String>::new());
     assert_eq!(model["stable"]["version"], "v1.0.0");
     assert!(model["rejected"][0]["reason"].as_str().unwrap().contains("nan-share"), "{model}");
-    let (status, said) = process.terminate();
-    assert_eq!((status.code(), reported(&sandbox)), (Some(0), vec![]), "{said}");
+    ends_well(process, &sandbox);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,8 +79,7 @@ async fn a_drain_answers_whoever_waits_and_leaves_nothing_on_the_device() {
     process.until(|model| model["phase"] == "Healthy").await;
     let mut traffic = Traffic::start(&process.http).unwrap();
     traffic.goes_on(20).await.unwrap();
-    let (status, said) = process.terminate();
-    assert_eq!((status.code(), reported(&sandbox)), (Some(0), vec![]), "{said}");
+    ends_well(process, &sandbox);
     // Whoever asked later found nobody at the port, or was told; nobody was cut off.
     for failure in traffic.stop().await.unwrap().failures {
         let told = failure.contains("503") || failure.contains("error sending request");

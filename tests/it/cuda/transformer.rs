@@ -67,8 +67,8 @@ fn forward(ids: &[u32], batch: usize, device: &Device, dtype: DType) -> Result<V
         let wide = wide.broadcast_add(&weights.take(&[4 * WIDTH])?)?.gelu_erf()?;
         x = (&x + wide.broadcast_matmul(&weights.take(&[4 * WIDTH, WIDTH])?)?)?;
     }
-    let logits = normal(&x)?.broadcast_matmul(&weights.take(&[WIDTH, WORDS])?)?;
-    softmax(&logits)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+    // Not their softmax: of fifty shares most are too small to tell right from wrong.
+    normal(&x)?.broadcast_matmul(&weights.take(&[WIDTH, WORDS])?)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
 }
 
 #[test]
@@ -80,9 +80,14 @@ fn a_transformer_answers_the_same_on_the_device_in_both_precisions() -> Result<(
             let ids: Vec<u32> = (0..batch * LENGTH).map(|at| (at * 17 % WORDS) as u32).collect();
             let host = forward(&ids, batch, &Device::Cpu, dtype)?;
             let there = forward(&ids, batch, &device, dtype)?;
-            assert_eq!(host.len(), there.len());
+            assert_eq!((host.len(), there.len()), (batch * LENGTH * WORDS, host.len()));
+            let spread = host.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+            assert!(spread > 1.0, "there is something to compare: {spread}");
             for (at, (x, y)) in host.iter().zip(&there).enumerate() {
-                assert!((x - y).abs() <= tolerance, "{dtype:?}, {batch} rows, element {at}: {x} and {y}");
+                assert!(
+                    (x - y).abs() <= tolerance * (1.0 + x.abs()),
+                    "{dtype:?}, {batch} rows, element {at}: {x} and {y}"
+                );
             }
         }
     }

@@ -23,6 +23,7 @@ use super::state::{STATE, State, say};
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 
 thread_local! {
     /// This thread runs a host function, which may call nothing of the driver.
@@ -42,9 +43,21 @@ pub(crate) fn call(name: &'static str, body: impl FnOnce(&mut State) -> Answer) 
     .unwrap_or(Code::UNKNOWN.0)
 }
 
-/// The second half of a call that gave the lock back in between.
-fn call_again(body: impl FnOnce(&mut State) -> Answer) -> i32 {
-    guarded("the second half of a call", || result(body(&mut STATE.lock()))).unwrap_or(Code::UNKNOWN.0)
+/// The second half of a call that a plan makes slow. It waits at the pipes without the lock: only its own thread waits.
+fn call_after(pipes: &[PathBuf], body: impl FnOnce(&mut State) -> Answer) -> i32 {
+    guarded("the second half of a call", || {
+        pipes.iter().for_each(|pipe| wait_for(pipe));
+        result(body(&mut STATE.lock()))
+    })
+    .unwrap_or(Code::UNKNOWN.0)
+}
+
+/// Reads a pipe to its end: opening it waits for a writer, and reading waits for all writers to close it.
+fn wait_for(pipe: &Path) {
+    let read = std::fs::File::open(pipe).and_then(|mut from| std::io::copy(&mut from, &mut std::io::sink()));
+    if let Err(why) = read {
+        say(&format!("a slow call cannot read {}: {why}", pipe.display()));
+    }
 }
 
 /// Keeps a panic from crossing the border; a caller that is not Rust could not bear it.

@@ -9,6 +9,8 @@ const FAULTS: &str = "CUDA_STANDIN_FAULTS";
 const COUNTS: &str = "CUDA_STANDIN_COUNTS";
 /// Where the findings go when the process ends.
 const REPORT: &str = "CUDA_STANDIN_REPORT";
+/// Where a driver keeps what it compiles.
+const COMPILED: &str = "CUDA_CACHE_PATH";
 
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -20,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) blocking: bool,
     pub(crate) counts: Option<PathBuf>,
     pub(crate) report: Option<PathBuf>,
+    /// Where a driver would keep what it compiles: nothing is compiled here, and the report tells.
+    pub(crate) compiled: Option<String>,
 }
 
 impl Settings {
@@ -31,6 +35,7 @@ impl Settings {
             blocking: text("CUDA_LAUNCH_BLOCKING").is_some_and(|value| value.trim() == "1"),
             counts: text(COUNTS).filter(|path| !path.is_empty()).map(|path| with_process(&path)),
             report: text(REPORT).filter(|path| !path.is_empty()).map(|path| with_process(&path)),
+            compiled: text(COMPILED),
         }
     }
 }

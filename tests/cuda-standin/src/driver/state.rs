@@ -191,6 +191,11 @@ impl State {
         BlockName::Allocation(self.allocations)
     }
 
+    /// What was found, as a document.
+    pub(super) fn findings(&self) -> String {
+        self.reports.to_json(self.settings.compiled.as_deref())
+    }
+
     /// The process ends: what was never freed is found, and both documents are written.
     pub(super) fn end(&mut self, other_threads: usize) {
         let blocks = self.memory.leaks().into_iter().filter(|(_, _, name)| !matches!(name, BlockName::Variable(_)));
@@ -208,10 +213,8 @@ impl State {
             left.iter()
                 .for_each(|block| self.find(Kind::Leak, format!("{block} was not freed when the process ended")));
         }
-        let documents = [
-            (self.settings.report.as_ref(), self.reports.to_json()),
-            (self.settings.counts.as_ref(), self.counts.to_json()),
-        ];
+        let documents =
+            [(self.settings.report.as_ref(), self.findings()), (self.settings.counts.as_ref(), self.counts.to_json())];
         for (path, text) in documents {
             let Some(path) = path else { continue };
             if let Err(why) = std::fs::write(path, text) {

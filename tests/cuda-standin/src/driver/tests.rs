@@ -18,7 +18,14 @@ pub(crate) fn driver(plan: &str) -> State {
 }
 
 fn fresh(plan: &str) -> State {
-    State::new(Settings { faults: Faults::parse(plan), visible: true, blocking: false, counts: None, report: None })
+    State::new(Settings {
+        faults: Faults::parse(plan),
+        visible: true,
+        blocking: false,
+        counts: None,
+        report: None,
+        compiled: None,
+    })
 }
 
 fn kinds(state: &State) -> Vec<Kind> {

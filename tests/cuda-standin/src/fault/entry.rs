@@ -1,5 +1,7 @@
 //! One entry of a plan: `name=value`.
 
+use std::path::PathBuf;
+
 use super::{AtLaunch, Faults, LaunchFault, Which};
 
 /// The code of a launch that fails, where none is given.
@@ -32,14 +34,16 @@ pub(super) fn read(entry: &str, plan: &mut Faults) -> Result<(), String> {
             plan.launches.push(event.with(LaunchFault::Lost(code)));
         }
         "slow" => {
-            let (event, path) = value.split_once(':').unwrap_or((value, ""));
-            if path.is_empty() {
-                return Err("the named pipe is missing; write as slow=3:/path/of/pipe".to_owned());
-            }
-            plan.launches.push(Event::read(event)?.with(LaunchFault::Waits(path.into())));
+            let (event, pipe) = event_and_pipe(name, value)?;
+            plan.launches.push(Event::read(event)?.with(LaunchFault::Waits(pipe)));
+        }
+        "slow-copy" => {
+            let (event, pipe) = event_and_pipe(name, value)?;
+            plan.slow_copies.push((which(event)?, pipe));
         }
         _ => {
-            return Err("no such fault; there are devices, driver, memory, allocation, launch, lost, slow".to_owned());
+            let known = "devices, driver, memory, allocation, launch, lost, slow, slow-copy";
+            return Err(format!("no such fault; there are {known}"));
         }
     }
     Ok(())
@@ -70,6 +74,13 @@ fn event_and_code(value: &str) -> Result<(Event, i32), String> {
     match code.parse() {
         Ok(number) if number > 0 => Ok((Event::read(event)?, number)),
         _ => Err(format!("{code} is no code of an error; write one of cuda.h, as 719")),
+    }
+}
+
+fn event_and_pipe<'a>(name: &str, value: &'a str) -> Result<(&'a str, PathBuf), String> {
+    match value.split_once(':') {
+        Some((event, path)) if !path.is_empty() => Ok((event, path.into())),
+        _ => Err(format!("the named pipe is missing; write as {name}=3:/path/of/pipe")),
     }
 }
 

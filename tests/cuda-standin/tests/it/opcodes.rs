@@ -6,7 +6,7 @@ use cuda_standin::ptx::Type;
 use super::device::HEAD;
 
 /// Printed by `cargo run -p cuda-standin --example opcodes -- FILE.ptx…`, for the modules that candle-kernels 0.11.1 makes
-/// for sm_75.
+/// for sm_75. `cargo xtask test-cuda --only opcodes` holds it to what was built.
 pub(crate) const CANDLE: &str = include_str!("../../opcodes/candle.txt");
 
 /// What the kernels of this repository contain beyond these.

@@ -1,24 +1,41 @@
 //! Copies and fills. What the caller of each owes of host memory is in `State::copy`.
 
-use super::call;
+use super::{call, call_after};
 use crate::driver::copies::Way;
 use crate::driver::handles::Handle;
+use crate::driver::state::State;
 use std::ffi::{c_int, c_uchar, c_uint};
 
 /// The legacy stream, which calls without a stream use.
 const LEGACY: Handle = 0;
 
+/// Copies to the device; before it a copy may have to wait.
+///
+/// # Safety
+///
+/// The caller owes `bytes` readable bytes at `from` that nothing writes until this returns, unless the address is the
+/// device's or of pinned memory, or `bytes` is 0.
+unsafe fn copy_to_device(name: &'static str, to: u64, from: u64, bytes: usize, stream: Handle) -> c_int {
+    // SAFETY: what the caller owes is what `copy` wants.
+    let copy = |state: &mut State| unsafe { state.copy(to, from, bytes as u64, Way::ToDevice, stream) };
+    let mut pipes = Vec::new();
+    let code = call(name, |state| {
+        pipes = state.waits_at_copy();
+        if pipes.is_empty() { copy(state) } else { Ok(()) }
+    });
+    if pipes.is_empty() { code } else { call_after(&pipes, copy) }
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpyHtoD_v2(to: u64, from: u64, bytes: usize) -> c_int {
-    // SAFETY: the caller owes `bytes` readable bytes at `from` that nothing writes until the call returns, unless the
-    // address is the device's or of pinned memory, or `bytes` is 0.
-    call("cuMemcpyHtoD_v2", |state| unsafe { state.copy(to, from, bytes as u64, Way::ToDevice, LEGACY) })
+    // SAFETY: the caller owes what `copy_to_device` wants.
+    unsafe { copy_to_device("cuMemcpyHtoD_v2", to, from, bytes, LEGACY) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: u64, bytes: usize, stream: Handle) -> c_int {
     // SAFETY: as for `cuMemcpyHtoD_v2`; the source is read before the call returns.
-    call("cuMemcpyHtoDAsync_v2", |state| unsafe { state.copy(to, from, bytes as u64, Way::ToDevice, stream) })
+    unsafe { copy_to_device("cuMemcpyHtoDAsync_v2", to, from, bytes, stream) }
 }
 
 #[unsafe(no_mangle)]

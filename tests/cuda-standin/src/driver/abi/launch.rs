@@ -1,14 +1,13 @@
 //! Launches, and how many blocks fit.
 
-use super::call;
 use super::device::answer;
+use super::{call, call_after};
 use crate::border::{HostBytes, In, Out};
 use crate::driver::code::{Answer, Code};
 use crate::driver::handles::Handle;
 use crate::driver::launch::{Accepted, Given, Shape};
-use crate::driver::state::{State, say};
+use crate::driver::state::State;
 use std::ffi::{c_int, c_uint};
-use std::path::Path;
 
 /// Words of the `extra` form: a buffer follows, its size follows, the end.
 const BUFFER: u64 = 1;
@@ -68,7 +67,7 @@ impl Passed {
     }
 }
 
-/// Accepts and runs. A launch that a plan makes slow waits in between, without the lock: only its own thread waits.
+/// Accepts and runs; in between a launch may have to wait.
 fn launch(name: &'static str, accept: impl FnOnce(&mut State) -> Answer<Option<Accepted>>) -> c_int {
     let mut accepted = None;
     let code = call(name, |state| {
@@ -79,16 +78,7 @@ fn launch(name: &'static str, accept: impl FnOnce(&mut State) -> Answer<Option<A
         }
     });
     let Some(slow) = accepted.filter(|launch| code == 0 && !launch.waits.is_empty()) else { return code };
-    slow.waits.iter().for_each(|pipe| wait_for(pipe));
-    super::call_again(|state| state.run(&slow))
-}
-
-/// Reads a pipe to its end: opening it waits for a writer, and reading waits for all writers to close it.
-fn wait_for(pipe: &Path) {
-    let read = std::fs::File::open(pipe).and_then(|mut from| std::io::copy(&mut from, &mut std::io::sink()));
-    if let Err(why) = read {
-        say(&format!("a slow launch cannot read {}: {why}", pipe.display()));
-    }
+    call_after(&slow.waits, |state| state.run(&slow))
 }
 
 #[unsafe(no_mangle)]

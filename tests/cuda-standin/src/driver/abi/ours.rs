@@ -34,5 +34,5 @@ unsafe extern "C" fn sluiceStandinCounts(buffer: Out<c_char>, room: usize, reset
 /// written.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn sluiceStandinReports(buffer: Out<c_char>, room: usize) -> usize {
-    guarded("sluiceStandinReports", || put(&STATE.lock().reports.to_json(), &buffer, room)).unwrap_or(0)
+    guarded("sluiceStandinReports", || put(&STATE.lock().findings(), &buffer, room)).unwrap_or(0)
 }
