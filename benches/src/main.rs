@@ -55,8 +55,13 @@ fn main() -> ExitCode {
         return process::serve(&arguments[2..]);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the runtime starts");
+    let bench = Cli::parse().bench;
+    // What the others print is read by this program.
+    if cfg!(debug_assertions) && !matches!(bench, Bench::Bare | Bench::Load(_)) {
+        println!("built without optimisation: this shows that it runs, and no number is a figure");
+    }
     let result = runtime.block_on(async {
-        match Cli::parse().bench {
+        match bench {
             Bench::Swap(options) => swap::run(&options).await,
             Bench::Overhead(options) => overhead::run(&options).await,
             Bench::Crash(options) => crash::run(&options).await,

@@ -30,6 +30,8 @@ pub(crate) enum Run {
     Cargo(&'static [&'static str]),
     /// `cargo ARGS` with one more environment variable.
     CargoWith((&'static str, &'static str), &'static [&'static str]),
+    /// A program that an earlier run has built for tests, with ARGS.
+    Built(&'static str, &'static [&'static str]),
     /// The Python of [`Need::Python`] with ARGS: a script of `tests/python`, or a module.
     Python(&'static [&'static str]),
     /// A program of `tests/deploy` in the Python of [`Need::Deploy`], told by flags where things are.
@@ -114,14 +116,16 @@ pub(crate) const STEPS: &[Step] = &[
         runs: &[Run::Cargo(&["build", "--release"])],
         limit: minutes(40),
     },
+    // Unoptimised, so that it shares what the tests have compiled: optimising takes ten minutes, and a figure nobody reads.
     Step {
         name: "bench",
         holds: "the programs behind the README's figures run, in their short forms",
         needs: &[],
         runs: &[
-            Run::Cargo(&["run", "--release", "-p", "benches", "--", "swap", "--short"]),
-            Run::Cargo(&["run", "--release", "-p", "benches", "--", "crash", "--short"]),
-            Run::Cargo(&["run", "--release", "-p", "benches", "--", "overhead", "--short"]),
+            Run::Cargo(&["build", "--workspace", "--bin=benches", FAILPOINTS]),
+            Run::Built("benches", &["swap", "--short"]),
+            Run::Built("benches", &["crash", "--short"]),
+            Run::Built("benches", &["overhead", "--short"]),
         ],
         limit: BENCH_LIMIT,
     },

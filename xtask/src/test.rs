@@ -88,9 +88,12 @@ fn perform(step: &Step, root: &Path, tools: &mut Tools) -> Result<()> {
                 check(root, tools)?;
                 continue;
             }
-            Run::Cargo(_) | Run::CargoWith(..) | Run::Python(_) | Run::Deploy(..) | Run::Mlflow(..) => {
-                command(run, root, tools)?
-            }
+            Run::Cargo(_)
+            | Run::CargoWith(..)
+            | Run::Built(..)
+            | Run::Python(_)
+            | Run::Deploy(..)
+            | Run::Mlflow(..) => command(run, root, tools)?,
         };
         tools.export(&mut command);
         shell::run(&mut command, step.limit)?;
@@ -102,6 +105,7 @@ fn perform(step: &Step, root: &Path, tools: &mut Tools) -> Result<()> {
 fn command(run: &Run, root: &Path, tools: &Tools) -> Result<Command> {
     let mut command = match run {
         Run::Cargo(_) | Run::CargoWith(..) => shell::cargo(root),
+        Run::Built(program, _) => shell::program(shell::target(root).join("debug").join(program), root),
         Run::Python(_) => shell::program(tools.place(Need::Python)?, root),
         Run::Deploy(program, given) => deploy_check(Need::Deploy, program, given, root, tools)?,
         Run::Mlflow(program, given) => deploy_check(Need::Mlflow, program, given, root, tools)?,
@@ -110,7 +114,7 @@ fn command(run: &Run, root: &Path, tools: &Tools) -> Result<Command> {
     if let Run::CargoWith((key, value), _) = run {
         command.env(key, value);
     }
-    if let Run::Cargo(args) | Run::CargoWith(_, args) | Run::Python(args) = run {
+    if let Run::Cargo(args) | Run::CargoWith(_, args) | Run::Built(_, args) | Run::Python(args) = run {
         command.args(*args);
     }
     Ok(command)

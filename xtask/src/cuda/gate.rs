@@ -59,7 +59,7 @@ pub(crate) fn check(toolkit: &Toolkit, built: &Built) -> Result<()> {
 }
 
 /// Every PTX file of a folder, by name.
-fn modules(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn modules(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.retain(|path| path.extension().is_some_and(|end| end == "ptx"));

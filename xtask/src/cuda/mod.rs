@@ -6,6 +6,7 @@
 mod elf;
 mod gate;
 mod mutants;
+mod opcodes;
 mod program;
 mod selftest;
 mod ship;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -39,13 +39,28 @@ impl Findings {
     pub(super) fn none(&self) -> Result<()> {
         let mut processes = 0;
         for file in fs::read_dir(self.0.path())? {
-            let found: Value = serde_json::from_slice(&fs::read(file?.path())?).context("a report of the stand-in")?;
-            let reports = found["reports"].as_array().context("a report of the stand-in is a list")?;
-            ensure!(reports.is_empty(), "the stand-in found {:#}", found["reports"]);
+            let reports = reports(&file?.path())?;
+            ensure!(reports.is_empty(), "the stand-in found {:#}", Value::Array(reports));
             processes += 1;
         }
         ensure!(processes > 0, "no process has used the stand-in");
         Ok(())
+    }
+}
+
+/// What the stand-in found first in a process that has ended, in words.
+pub(super) fn first_finding(report: &Path) -> Result<Option<String>> {
+    let reports = reports(report)?;
+    let word = |of: &Value, name: &str| of[name].as_str().unwrap_or_default().to_owned();
+    Ok(reports.first().map(|it| format!("{}: {}", word(it, "kind"), word(it, "words"))))
+}
+
+fn reports(file: &Path) -> Result<Vec<Value>> {
+    let text = fs::read(file).with_context(|| format!("the stand-in left no report: {}", file.display()))?;
+    let mut found: Value = serde_json::from_slice(&text).context("a report of the stand-in")?;
+    match found["reports"].take() {
+        Value::Array(reports) => Ok(reports),
+        _ => bail!("a report of the stand-in is a list"),
     }
 }
 
@@ -60,7 +75,10 @@ mod tests {
         assert!(findings.none().unwrap_err().to_string().contains("no process"));
         write("1.json", r#"{"reports": []}"#);
         findings.none().unwrap();
-        write("2.json", r#"{"reports": [{"kind": "race"}]}"#);
+        write("2.json", r#"{"reports": [{"kind": "race", "words": "x"}]}"#);
+        let first = |name: &str| first_finding(&findings.0.path().join(name));
+        assert_eq!((first("1.json").unwrap(), first("2.json").unwrap()), (None, Some("race: x".to_owned())));
+        assert!(first("3.json").is_err());
         assert!(findings.none().unwrap_err().to_string().contains("race"));
         write("2.json", "{}");
         assert!(findings.none().is_err());

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use super::{prepared, standin};
 use crate::quickstart::quickstart_drive;
@@ -14,6 +15,12 @@ use crate::shell;
 
 /// How long it may take until it serves.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// The server's cache folder.
+const CACHE: &str = "cache";
+
+/// What the stand-in writes when its process ends.
+const REPORT: &str = "report.json";
 
 /// A committed model.
 const MODEL: &str = "models/zoo/artifacts/fraud-detection";
@@ -32,6 +39,7 @@ struct World {
 }
 
 /// Where the dynamic linker finds CUDA.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Libraries {
     Nowhere,
     /// Debian's package of NVIDIA's driver.
@@ -93,6 +101,9 @@ pub(crate) fn check(root: &Path, tools: &mut Tools) -> Result<()> {
         let said = serve(root, &built.program, world, &libraries, work.path())
             .with_context(|| format!("on a machine with {}", world.name))?;
         ensure!(said.contains(world.says), "on a machine with {}, nothing says `{}`:\n{said}", world.name, world.says);
+        if world.libraries == Libraries::Standin {
+            compiled_is_kept(work.path()).with_context(|| format!("on a machine with {}", world.name))?;
+        }
         println!("{:40} serves, and says: {}", world.name, line_with(&said, world.says));
     }
     Ok(())
@@ -106,7 +117,8 @@ fn serve(root: &Path, program: &Path, world: &World, libraries: &Path, work: &Pa
     // One stream, in order.
     command.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(program).arg("serve").arg("--values").arg(&values);
     command.args(["--http=127.0.0.1:0", "--grpc=127.0.0.1:0", "--admin=127.0.0.1:0"]).args(world.flags);
-    command.arg("--cache").arg(work.join("cache")).env("LD_LIBRARY_PATH", libraries);
+    command.arg("--cache").arg(work.join(CACHE)).env("LD_LIBRARY_PATH", libraries);
+    command.env("CUDA_STANDIN_REPORT", work.join(REPORT)).env_remove("CUDA_CACHE_PATH");
     planned(&mut command, world.faults);
     let mut said = Vec::new();
     quickstart_drive(&mut command, |server| {
@@ -114,6 +126,15 @@ fn serve(root: &Path, program: &Path, world: &World, libraries: &Path, work: &Pa
         Ok(())
     })?;
     Ok(said.join("\n"))
+}
+
+/// The driver was told to keep what it compiles beside what the server keeps.
+fn compiled_is_kept(work: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(work.join(REPORT)).context("the stand-in left no report")?;
+    let report: Value = serde_json::from_str(&text).context("the report of the stand-in")?;
+    let (told, right) = (report["compiled"].as_str().map(Path::new), work.join(CACHE).join("cuda"));
+    ensure!(told == Some(&right), "what is compiled is kept in {told:?}, not in {}", right.display());
+    Ok(())
 }
 
 fn planned(command: &mut Command, faults: Option<&str>) {

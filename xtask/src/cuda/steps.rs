@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::standin::Findings;
 use super::suites::{CANDLE, CUDARC};
-use super::{elf, gate, mutants, pinned, prepared, program, selftest, standin, start, suites, symbols};
+use super::{elf, gate, mutants, opcodes, pinned, prepared, program, selftest, standin, start, suites, symbols};
 use crate::setup::{Need, Tools};
 use crate::shell;
 use crate::steps::{Run, Step};
@@ -25,6 +25,7 @@ pub(super) const STEPS: &[Step] = &[
         ..check("build", "the program builds with the feature cuda, by the pinned compiler", &[Run::Own(build)])
     },
     check("registers", "no kernel, ours or candle's, spills or takes too much of a T4", &[Run::Own(registers)]),
+    check("opcodes", "the stand-in is tested with every opcode that a kernel has", &[Run::Own(opcodes)]),
     check(
         "linked",
         "the program needs no library of CUDA, and its list of CUDA's functions is exact",
@@ -89,6 +90,11 @@ fn build(root: &Path, tools: &mut Tools) -> Result<()> {
 fn registers(root: &Path, tools: &mut Tools) -> Result<()> {
     let (toolkit, built) = prepared(root, tools)?;
     gate::check(&toolkit, &built)
+}
+
+fn opcodes(root: &Path, tools: &mut Tools) -> Result<()> {
+    let (_, built) = prepared(root, tools)?;
+    opcodes::check(root, &built)
 }
 
 fn linked(root: &Path, tools: &mut Tools) -> Result<()> {

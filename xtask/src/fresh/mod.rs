@@ -26,7 +26,7 @@ const CLONE_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// How long quickstart may take to say that it is ready: it compiles everything first.
 const READY_LIMIT: Duration = Duration::from_secs(45 * 60);
 
-/// How long `cargo xtask test` may take.
+/// How long one of `cargo xtask test`, `test-cuda` and `test-deploy` may take.
 const TEST_LIMIT: Duration = Duration::from_secs(3 * 60 * 60);
 
 /// How long a program that is built may take to say that it is ready.
@@ -38,8 +38,11 @@ pub(crate) struct Options {
     /// Make the folders in DIR, which needs about 20 GB, instead of the system's temporary folder
     #[arg(long, value_name = "DIR")]
     within: Option<PathBuf>,
+    /// Run `cargo xtask test-cuda` and `cargo xtask test-deploy` there as well
+    #[arg(long)]
+    all: bool,
     /// Only play the quickstart of this program, in an empty folder
-    #[arg(long, value_name = "PROGRAM", conflicts_with = "within")]
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["within", "all"])]
     play_only: Option<PathBuf>,
 }
 
@@ -49,7 +52,7 @@ struct Scene {
     folder: TempDir,
 }
 
-/// Runs both README commands on a fresh scene.
+/// Runs both README commands on a fresh scene, and what else is asked for.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(binary) = &options.play_only {
         return act("sluice quickstart", || play_only(binary));
@@ -60,7 +63,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         quickstart.args(["run", "--release", "--", "quickstart"]);
         play::play(&mut quickstart, &scene.checkout(), READY_LIMIT)
     })?;
-    act("cargo xtask test", || shell::run(scene.cargo()?.args(["xtask", "test"]), TEST_LIMIT))
+    let tests: &[&str] = if options.all { &["test", "test-cuda", "test-deploy"] } else { &["test"] };
+    for test in tests {
+        act(&format!("cargo xtask {test}"), || shell::run(scene.cargo()?.args(["xtask", test]), TEST_LIMIT))?;
+    }
+    Ok(())
 }
 
 /// Plays the quickstart of `binary`, in a folder that is empty.

@@ -23,6 +23,8 @@ pub(super) enum Why {
     Panicked(String),
     /// A signal, or an exit code without a panic.
     Ended(String),
+    /// It passed, and the stand-in found this all the same.
+    Found(String),
 }
 
 /// Why a failure is no news.
@@ -37,11 +39,12 @@ pub(super) enum Reason {
 }
 
 impl Outcome {
-    /// From how the process ended (`None`: it was stopped) and what it said on its standard error.
-    pub(super) fn of(status: Option<ExitStatus>, said: &str) -> Self {
+    /// From how the process ended (`None`: it was stopped), what it said on its standard error, and the first thing that
+    /// the stand-in found.
+    pub(super) fn of(status: Option<ExitStatus>, said: &str, found: Option<String>) -> Self {
         let Some(status) = status else { return Self::Failed(Why::Late) };
         if status.success() {
-            return Self::Passed;
+            return found.map_or(Self::Passed, |words| Self::Failed(Why::Found(words)));
         }
         let mut lines = said.lines();
         if let Some(name) = said.lines().find_map(missing) {
@@ -81,6 +84,7 @@ impl Reason {
             Self::Missing(name) => format!("calls {name}, which neither candle nor sluice does"),
             Self::Unknown(Why::Missing(name)) => format!("NOT EXPLAINED: {name} is called by sluice too"),
             Self::Unknown(Why::Late) => "NOT EXPLAINED: it did not end".to_owned(),
+            Self::Unknown(Why::Found(words)) => format!("NOT EXPLAINED: passed, with a finding: {words}"),
             Self::Unknown(Why::Panicked(words) | Why::Ended(words)) => format!("NOT EXPLAINED: {words}"),
         }
     }
@@ -91,7 +95,7 @@ mod tests {
     use super::*;
 
     fn failed(code: i32, said: &str) -> Why {
-        match Outcome::of(Some(ExitStatus::from_raw(code)), said) {
+        match Outcome::of(Some(ExitStatus::from_raw(code)), said, None) {
             Outcome::Failed(why) => why,
             Outcome::Passed => panic!("it did not pass"),
         }
@@ -99,8 +103,11 @@ mod tests {
 
     #[test]
     fn an_end_without_error_is_a_pass_whatever_was_said() {
-        assert_eq!(Outcome::of(Some(ExitStatus::from_raw(0)), "thread 'x' panicked at a.rs:1:\nno"), Outcome::Passed);
-        assert_eq!(Outcome::of(None, ""), Outcome::Failed(Why::Late));
+        let good = || Some(ExitStatus::from_raw(0));
+        assert_eq!(Outcome::of(good(), "thread 'x' panicked at a.rs:1:\nno", None), Outcome::Passed);
+        assert_eq!(Outcome::of(None, "", None), Outcome::Failed(Why::Late));
+        let race = "shared-race: x".to_owned();
+        assert_eq!(Outcome::of(good(), "", Some(race.clone())), Outcome::Failed(Why::Found(race)));
     }
 
     #[test]
