@@ -158,11 +158,11 @@ def rolls_back(made, config_map, readme):
     """Where a model is Degraded, people are told what step 6 types, for that very file. The commit that was synced may
     be another model's."""
     message = yaml.safe_load(config_map["data"][ROLLBACK])["message"]
-    model, file = "fraud-detection", "models/fraud-detection/values-production.yaml"
+    server, file = "fraud-detection-production", "models/fraud-detection/values-production.yaml"
     wanted = manual.block(readme, manual.PLAYED["back"])
     for application in made:
-        source, helm = application["spec"]["source"], application["spec"]["source"]["helm"]
-        examples = {file: f"{source['path']}/{helm['valueFiles'][0]}", f"{model}-back": f"{helm['releaseName']}-back"}
+        source, name = application["spec"]["source"], application["metadata"]["name"]
+        examples = {file: f"{source['path']}/{source['helm']['valueFiles'][0]}", f"{server}-back": f"{name}-back"}
         if manual.filled(wanted, examples) not in FIELD.sub(lambda found: field(application, found), message):
             yield f"{application['metadata']['name']}: {ROLLBACK} does not say what step 6 of the README types"
 

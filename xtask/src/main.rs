@@ -84,10 +84,10 @@ Examples:
 
 The last line is `cuda key=value key=value …`.")]
     TestCuda(cuda::TestOptions),
-    /// Prove the README: clean clone of HEAD, empty HOME and caches, then both README commands
+    /// Prove the README: clean clone of HEAD, empty HOME and caches, then its commands
     #[command(after_help = "\
 Only what is committed takes part. Everything is downloaded and built again, in a temporary folder
-that needs about 20 GB and is removed at the end. Proxy, certificate and registry settings are
+that needs about 20 GB (30 GB with `--all`) and is removed at the end. Proxy, certificate and registry settings are
 kept; nothing else of your environment is. The commands that the quickstart prints are typed as
 printed, and what comes of each is checked; `--play-only PROGRAM` does only that, in a minute.")]
     Fresh(fresh::Options),

@@ -116,7 +116,7 @@ pub(crate) const STEPS: &[Step] = &[
         runs: &[Run::Cargo(&["build", "--release"])],
         limit: minutes(40),
     },
-    // Unoptimised, so that it shares what the tests have compiled: optimising takes ten minutes, and a figure nobody reads.
+    // Unoptimised, so that it shares what the tests have compiled: optimising takes ten minutes, for figures that nobody reads.
     Step {
         name: "bench",
         holds: "the programs behind the README's figures run, in their short forms",
@@ -138,8 +138,8 @@ pub(crate) const STEPS: &[Step] = &[
     },
 ];
 
-/// Tests stop the process and break its disk at named places. The steps before the release build share this feature,
-/// so that they share what they compile.
+/// Tests stop the process and break its disk at named places. All steps but the release build share this feature, so that
+/// they share what they compile.
 pub(crate) const FAILPOINTS: &str = "--features=server/failpoints";
 
 /// The workspace that the root excludes. It is read, formatted and compiled like the others.

@@ -47,7 +47,7 @@ resource "google_storage_bucket_iam_member" "serving" {
 # `sluice push` adds objects and looks at what is there. A file over 8 MiB goes in parts: `multipartUploads.create`
 # begins and ends it and adds each part, `abort` takes the parts away of a file that changed while it was read. Without
 # `storage.objects.delete` Google Cloud refuses to overwrite as well, whole or in parts, so a published version cannot
-# be changed by whoever published it. The mark of a push stays in the bucket then, which push says, and does no harm.
+# be changed by whoever published it. The mark of a push stays in the bucket then, and does no harm.
 resource "google_project_iam_custom_role" "publisher" {
   role_id     = "modelPublisher"
   title       = "Model publisher"

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use cuda_standin::ptx::{Instruction, Item, Operand, Statement, Type, parse};
 
-fn main() {
+fn main() -> Result<(), String> {
     let mut examples = BTreeMap::new();
     for path in std::env::args().skip(1) {
-        let Ok(text) = std::fs::read_to_string(&path) else { continue };
-        let Ok(module) = parse(&text) else { continue };
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        let module = parse(&text).map_err(|problems| format!("{path}: {problems:?}"))?;
         for item in &module.items {
             if let Item::Function(function) = item {
                 collect(function.body.as_deref().unwrap_or(&[]), &mut HashMap::new(), &mut examples);
@@ -18,6 +18,7 @@ fn main() {
         }
     }
     examples.values().for_each(|example| println!("{example}"));
+    Ok(())
 }
 
 /// Types of registers by name, without the number of those that come in ranges.

@@ -6,11 +6,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world fails there")]
 
 use serde_json::Value;
-use tests::sandbox::Sandbox;
+use tests::sandbox::{PATIENCE, Sandbox};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{MODEL, asked, bump, counted, ends_well, how, memory, planned, row, sandbox, serving};
+use super::{MODEL, asked, bump, counted, ends_well, held, holds, how, memory, planned, row, sandbox, serving};
 use crate::child::{How, Process};
 
 pub(super) const SMALL: &str =
@@ -54,20 +54,13 @@ fn reason<'a>(model: &'a Value, event: &str) -> Option<&'a str> {
     model["history"].as_array()?.iter().find(|it| it["event"] == event)?["reason"].as_str()
 }
 
-/// What a version was promised of the device, and what it took.
-fn held(metrics: &str) -> Option<(u64, u64)> {
-    Some((memory(metrics, "reserved")?, memory(metrics, "pool_used")?))
-}
-
 /// What v1.1.0 holds where it was the first on the device.
 async fn held_alone() -> (u64, u64) {
     let sandbox = sandbox("v1.1.0", SMALL).unwrap();
     let process = serving(&sandbox, "");
     process.until(|model| model["phase"] == "Healthy").await;
     assert_eq!(asked(&process.http).await.0, 200);
-    // The thread looks at its memory when it is asked, so the first answer is of the moment before.
-    process.until_metrics(|metrics| held(metrics).is_some_and(|(_, used)| used > 0)).await;
-    let held = held(&process.ask("/metrics").await).unwrap();
+    let held = holds(&process).await;
     ends_well(process, &sandbox);
     held
 }
@@ -133,9 +126,14 @@ async fn a_device_that_is_lost_ends_the_process_and_its_callers_are_told() {
     failed_request(&format!("lost={}", launches + 1)).await;
 }
 
+/// Of a base URL.
+fn address(http: &str) -> &str {
+    http.trim_start_matches("http://")
+}
+
 /// A caller who has sent the head of a request, and was told to go on: the server waits for the rest.
 async fn half_sent(http: &str) -> TcpStream {
-    let mut caller = TcpStream::connect(http.trim_start_matches("http://")).await.unwrap();
+    let mut caller = TcpStream::connect(address(http)).await.unwrap();
     let head = format!(
         "POST /v2/models/{MODEL}/infer HTTP/1.1\r\nhost: sluice\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
         row().len()
@@ -154,12 +152,16 @@ async fn a_server_that_lost_its_device_is_not_ready_and_drains_before_it_ends() 
     let env = planned(&sandbox, &format!("launch={}:719", launches + 1));
     let process = Process::start(&sandbox, &How { not_ready_wait: Some("5s"), ..how(&env) });
     process.until(|model| model["phase"] == "Healthy").await;
-    let ready = async || reqwest::get(format!("{}/v2/health/ready", process.http)).await.unwrap().status();
-    assert_eq!(ready().await, 200);
-    // Its request is at work, so the drain waits for it.
+    let ready = async || reqwest::get(format!("{}/v2/health/ready", process.http)).await.map(|answer| answer.status());
+    assert_eq!(ready().await.unwrap(), 200);
     let mut caller = half_sent(&process.http).await;
     assert_eq!(asked(&process.http).await.0, 503);
-    while ready().await != 503 {}
+    let seen = async {
+        while ready().await.expect("it says that it is not ready before it drains") != 503 {}
+        // It drains, and the request that is at work keeps it: nobody new is let in.
+        while TcpStream::connect(address(&process.http)).await.is_ok() {}
+    };
+    tokio::time::timeout(PATIENCE, seen).await.expect("it drains");
     caller.write_all(row().as_bytes()).await.unwrap();
     let mut answer = String::new();
     caller.read_to_string(&mut answer).await.unwrap();

@@ -86,6 +86,18 @@ fn memory(metrics: &str, kind: &str) -> Option<u64> {
     metrics.lines().find_map(|line| line.strip_prefix(&series))?.parse().ok()
 }
 
+/// What models hold of the device, in bytes: what was promised to them, and what they took.
+fn held(metrics: &str) -> Option<(u64, u64)> {
+    Some((memory(metrics, "reserved")?, memory(metrics, "pool_used")?))
+}
+
+/// The same of a server that has answered a request.
+async fn holds(process: &Process) -> (u64, u64) {
+    // The thread looks at its memory when it is asked, so the first answer is of the moment before.
+    process.until_metrics(|metrics| held(metrics).is_some_and(|(_, used)| used > 0)).await;
+    held(&process.ask("/metrics").await).expect("a moment ago it was there")
+}
+
 /// Has the server drain, which it does well, without a finding, and with nothing left on the device.
 fn ends_well(process: Process, sandbox: &Sandbox) {
     let (status, said) = process.terminate();

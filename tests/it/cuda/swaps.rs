@@ -3,7 +3,7 @@
 use tests::traffic::Traffic;
 use tests::zoo;
 
-use super::{MODEL, bump, ends_well, memory, reported, sandbox, serving};
+use super::{MODEL, bump, ends_well, held, holds, reported, sandbox, serving};
 
 /// Every promotion loads, warms up and gates, and the old version leaves at once.
 const FRESH: &str = "strategy: {canary: {steps: [], scaleDownDelaySeconds: 0, rollbackWindow: {revisions: 0}}}\nserving: {maxBatchSize: 4}\n";
@@ -19,11 +19,6 @@ fn label(promotion: usize) -> String {
     format!("r{promotion}")
 }
 
-/// What models hold of the device: what was promised to them, and what they took.
-fn held(metrics: &str) -> Option<(u64, u64)> {
-    Some((memory(metrics, "reserved")?, memory(metrics, "pool_used")?))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_promotions_cost_no_caller_anything_and_the_device_no_byte() {
     let mut sandbox = sandbox("v1.0.0", FRESH).unwrap();
@@ -31,9 +26,7 @@ async fn two_hundred_promotions_cost_no_caller_anything_and_the_device_no_byte()
     process.until(|model| model["phase"] == "Healthy").await;
     let mut traffic = Traffic::start(&process.http).unwrap();
     traffic.goes_on(20).await.unwrap();
-    // The thread looks at its memory when it is asked, so the first answer is of the moment before.
-    process.until_metrics(|metrics| held(metrics).is_some_and(|(_, used)| used > 0)).await;
-    let before = held(&process.ask("/metrics").await).unwrap();
+    let before = holds(&process).await;
     assert!(before.1 <= before.0, "what was promised to the version is enough: {before:?}");
     for promotion in 1..=PROMOTIONS {
         let artifact = zoo::artifact(MODEL, if promotion % 2 == 0 { "v1.0.0" } else { "v1.1.0" });

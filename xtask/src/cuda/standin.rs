@@ -55,13 +55,21 @@ pub(super) fn first_finding(report: &Path) -> Result<Option<String>> {
     Ok(reports.first().map(|it| format!("{}: {}", word(it, "kind"), word(it, "words"))))
 }
 
+/// Where a driver was told to keep what it compiles, in a process that has ended.
+pub(super) fn compiled_in(report: &Path) -> Result<Option<PathBuf>> {
+    Ok(read(report)?["compiled"].as_str().map(PathBuf::from))
+}
+
 fn reports(file: &Path) -> Result<Vec<Value>> {
-    let text = fs::read(file).with_context(|| format!("the stand-in left no report: {}", file.display()))?;
-    let mut found: Value = serde_json::from_slice(&text).context("a report of the stand-in")?;
-    match found["reports"].take() {
+    match read(file)?["reports"].take() {
         Value::Array(reports) => Ok(reports),
         _ => bail!("a report of the stand-in is a list"),
     }
+}
+
+fn read(report: &Path) -> Result<Value> {
+    let text = fs::read(report).with_context(|| format!("the stand-in left no report: {}", report.display()))?;
+    serde_json::from_slice(&text).context("a report of the stand-in")
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 
 use super::{prepared, standin};
 use crate::quickstart::quickstart_drive;
@@ -130,10 +129,8 @@ fn serve(root: &Path, program: &Path, world: &World, libraries: &Path, work: &Pa
 
 /// The driver was told to keep what it compiles beside what the server keeps.
 fn compiled_is_kept(work: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(work.join(REPORT)).context("the stand-in left no report")?;
-    let report: Value = serde_json::from_str(&text).context("the report of the stand-in")?;
-    let (told, right) = (report["compiled"].as_str().map(Path::new), work.join(CACHE).join("cuda"));
-    ensure!(told == Some(&right), "what is compiled is kept in {told:?}, not in {}", right.display());
+    let (told, right) = (standin::compiled_in(&work.join(REPORT))?, work.join(CACHE).join("cuda"));
+    ensure!(told.as_ref() == Some(&right), "what is compiled is kept in {told:?}, not in {}", right.display());
     Ok(())
 }
 

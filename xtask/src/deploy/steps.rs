@@ -130,7 +130,7 @@ pub(super) const STEPS: &[Step] = &[
         )
     },
     Step {
-        needs: &[Need::Deploy, Need::Promtool],
+        needs: &[Need::Deploy, Need::Promtool, Need::Certificates],
         ..check(
             "rules",
             "Prometheus takes the rules, every alert fires when it should, and asks for what a running server exposes",
@@ -138,7 +138,7 @@ pub(super) const STEPS: &[Step] = &[
         )
     },
     Step {
-        needs: &[Need::Deploy, Need::Promtool],
+        needs: &[Need::Deploy, Need::Promtool, Need::Certificates],
         ..check(
             "dashboards",
             "every panel is complete, and asks for what a running server exposes",

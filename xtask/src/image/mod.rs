@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     // One build at a time: each clears away what the one before left.
     let _lock = cache.lock("image")?;
     let mut tools = Tools::new(&root)?;
-    tools.provide(&[Need::Containers, Need::Deploy])?;
+    tools.provide(&[Need::Containers, Need::Certificates, Need::Deploy])?;
 
     let base = Base::provide(&cache)?;
     let storage = Storage::at(base.storage());

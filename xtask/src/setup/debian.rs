@@ -21,6 +21,13 @@ pub(super) struct Package {
 pub(super) const LIBRARIES: &[Package] =
     &[Package { name: "libb64-0d", reason: "perf_analyzer loads libb64.so.0d", present: || library("libb64.so.0d") }];
 
+/// What makes the certificates of tests that no program of ours starts.
+pub(super) const CERTIFICATES: &[Package] = &[Package {
+    name: "openssl",
+    reason: "openssl makes a test's certificate",
+    present: || runs("openssl", "version"),
+}];
+
 /// What builds an image and starts it, without a daemon.
 pub(super) const CONTAINERS: &[Package] = &[
     Package { name: "buildah", reason: "buildah builds the image", present: || runs("buildah", "--version") },

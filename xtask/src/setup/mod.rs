@@ -50,6 +50,8 @@ pub(crate) enum Need {
     Node,
     /// Shared libraries that the clients load.
     Libraries,
+    /// What makes certificates, on the system's `PATH`.
+    Certificates,
     /// `cargo deny`, on the `PATH` of the step.
     Deny,
     /// What builds an image and starts it, on the system's `PATH`.
@@ -133,6 +135,10 @@ impl Tools {
             Need::Node => Some(("XTASK_NODE_MODULES", node::modules(&self.cache, "node", &lists)?.into())),
             Need::Libraries => {
                 debian::ensure(debian::LIBRARIES)?;
+                None
+            }
+            Need::Certificates => {
+                debian::ensure(debian::CERTIFICATES)?;
                 None
             }
             Need::Containers => {

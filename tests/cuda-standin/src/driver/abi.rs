@@ -24,6 +24,10 @@ use std::cell::Cell;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the end of the process waits for a call that another thread is in.
+const LAST_CALL: Duration = Duration::from_secs(10);
 
 thread_local! {
     /// This thread runs a host function, which may call nothing of the driver.
@@ -94,10 +98,11 @@ pub(super) fn at_exit() {
 }
 
 extern "C" fn end() {
-    // A thread that still holds the lock while the process ends must not hang it.
+    // A call of another thread ends soon; one that does not, or that has ended the process itself, must not hang it.
     let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-    let ended =
-        guarded("the end of the process", || STATE.try_lock().map(|mut state| state.end(threads.saturating_sub(1))));
+    let ended = guarded("the end of the process", || {
+        STATE.try_lock_for(LAST_CALL).map(|mut state| state.end(threads.saturating_sub(1)))
+    });
     if ended.flatten().is_none() {
         say("the process ends inside a call: counts and report are not written");
     }

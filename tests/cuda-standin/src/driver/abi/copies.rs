@@ -14,7 +14,7 @@ const LEGACY: Handle = 0;
 /// # Safety
 ///
 /// The caller owes `bytes` readable bytes at `from` that nothing writes until this returns, unless the address is the
-/// device's or of pinned memory, or `bytes` is 0.
+/// device's or of pinned memory, which nothing frees until then, or `bytes` is 0.
 unsafe fn copy_to_device(name: &'static str, to: u64, from: u64, bytes: usize, stream: Handle) -> c_int {
     // SAFETY: what the caller owes is what `copy` wants.
     let copy = |state: &mut State| unsafe { state.copy(to, from, bytes as u64, Way::ToDevice, stream) };
