@@ -87,9 +87,10 @@ The last line is `cuda key=value key=value …`.")]
     /// Prove the README: clean clone of HEAD, empty HOME and caches, then its commands
     #[command(after_help = "\
 Only what is committed takes part. Everything is downloaded and built again, in a temporary folder
-that needs about 20 GB (30 GB with `--all`) and is removed at the end. Proxy, certificate and registry settings are
-kept; nothing else of your environment is. The commands that the quickstart prints are typed as
-printed, and what comes of each is checked; `--play-only PROGRAM` does only that, in a minute.")]
+that needs about 20 GB (30 GB with `--all`) and is removed at the end. Proxy, certificate and
+registry settings are kept; nothing else of your environment is. The commands that the quickstart
+prints are typed as printed, and what comes of each is checked; `--play-only PROGRAM` does only
+that, in a minute.")]
     Fresh(fresh::Options),
     /// Build the image, look into it, start it as a cluster would, and print how big and how quick it is
     #[command(after_help = "\

@@ -80,15 +80,21 @@ async fn a_load_without_memory_gives_back_what_it_took_and_the_next_try_has_it()
     ends_well(process, &sandbox);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_without_memory_fails_its_caller_and_nothing_else() {
-    let allocations = brought_up().await.allocations;
+/// The first caller meets this fault and is told; the second is answered.
+async fn fails_its_caller_alone(fault: &str) -> (Sandbox, Process) {
     let sandbox = sandbox("v1.0.0", SMALL).unwrap();
-    let process = serving(&sandbox, &format!("allocation={}", allocations + 1));
+    let process = serving(&sandbox, fault);
     process.until(|model| model["phase"] == "Healthy").await;
     let (code, body) = asked(&process.http).await;
     assert!(code == 500 && body.contains("could not compute"), "{code} {body}");
     assert_eq!(asked(&process.http).await.0, 200);
+    (sandbox, process)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_without_memory_fails_its_caller_and_nothing_else() {
+    let allocations = brought_up().await.allocations;
+    let (sandbox, process) = fails_its_caller_alone(&format!("allocation={}", allocations + 1)).await;
     ends_well(process, &sandbox);
 }
 
@@ -173,12 +179,7 @@ async fn a_server_that_lost_its_device_is_not_ready_and_drains_before_it_ends() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_launch_that_is_refused_fails_its_caller_and_nothing_else() {
     let launches = brought_up().await.launches;
-    let sandbox = sandbox("v1.0.0", SMALL).unwrap();
-    let process = serving(&sandbox, &format!("launch={}:701", launches + 1));
-    process.until(|model| model["phase"] == "Healthy").await;
-    let (code, body) = asked(&process.http).await;
-    assert!(code == 500 && body.contains("could not compute"), "{code} {body}");
-    assert_eq!(asked(&process.http).await.0, 200);
+    let (_sandbox, process) = fails_its_caller_alone(&format!("launch={}:701", launches + 1)).await;
     let (status, said) = process.terminate();
     assert_eq!(status.code(), Some(0), "{said}");
 }

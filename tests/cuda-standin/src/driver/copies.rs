@@ -7,7 +7,6 @@ use super::stream::Work;
 use crate::border::HostBytes;
 use crate::memory::AccessError;
 use crate::report::Kind;
-use std::path::PathBuf;
 
 /// Where the addresses of a process end: what is above is the device's, or nothing.
 const HOST_END: u64 = 1 << 47;
@@ -184,11 +183,6 @@ impl State {
         let address = self.allocator.pooled(pool, len, owner)?;
         self.allocated(address, len);
         Ok(address)
-    }
-
-    /// The named pipes that the next copy to the device waits at.
-    pub(super) fn waits_at_copy(&mut self) -> Vec<PathBuf> {
-        self.faults.at_copy()
     }
 
     fn planned_refusal(&mut self) -> Answer {

@@ -20,7 +20,7 @@ unsafe fn copy_to_device(name: &'static str, to: u64, from: u64, bytes: usize, s
     let copy = |state: &mut State| unsafe { state.copy(to, from, bytes as u64, Way::ToDevice, stream) };
     let mut pipes = Vec::new();
     let code = call(name, |state| {
-        pipes = state.waits_at_copy();
+        pipes = state.faults.at_copy();
         if pipes.is_empty() { copy(state) } else { Ok(()) }
     });
     if pipes.is_empty() { code } else { call_after(&pipes, copy) }
